@@ -1,0 +1,70 @@
+# Everything here works in a fresh clone with nothing installed but Python 3.11 and pip.
+# `make demo` installs only what the demo needs; `make test` and the rest add the tools and PyTorch.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3.11)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --progress-bar off -c constraints.txt
+WORKERS ?= 2
+
+SET_UP := pyproject.toml clients/python/pyproject.toml constraints.txt
+RUN_STAMP := $(VENV)/.installed-run
+DEV_STAMP := $(VENV)/.installed-dev
+
+.PHONY: help setup demo test lint format bench warmup soak clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "expected Python 3.11 or newer, got: $$($(PYTHON) --version 2>&1 || true) ($(PYTHON)); say PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "== making $(VENV) with $$($(PYTHON) --version)"
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "expected the venv module: on Debian, apt-get install python3-venv"; exit 1; }
+
+$(RUN_STAMP): $(SET_UP) | $(BIN)/python
+	@echo "== installing the server, the client and the command line"
+	$(PIP) -e clients/python -e '.[server,cli]'
+	@touch $@
+
+$(DEV_STAMP): $(SET_UP) $(RUN_STAMP)
+	@echo "== installing PyTorch, the test tools and the benchmark peers"
+	$(PIP) -e '.[server,cli,import,train,bench,dev]'
+	@touch $@
+
+setup: $(DEV_STAMP)  ## install everything that the other targets need
+
+demo: $(RUN_STAMP)  ## serve two trained models, stream a recording, show outputs live, end with a table
+	@$(BIN)/streamrnn demo
+
+warmup: $(RUN_STAMP)  ## compile the kernels into the cache
+	@$(BIN)/streamrnn warmup
+
+lint: $(DEV_STAMP)  ## ruff and mypy, the rules in pyproject.toml
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(DEV_STAMP)  ## let ruff rewrite what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# The kernels are compiled once, before the workers start, so that they load from one cache and do not race for it.
+test: $(DEV_STAMP)  ## all tests but the soak; those that measure time come last, alone
+	$(BIN)/streamrnn warmup
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal -m "not soak and not alone" --durations=10
+	$(BIN)/pytest -m alone
+
+soak: $(DEV_STAMP)  ## the long-running tests
+	$(BIN)/pytest -m soak -s
+
+bench: $(DEV_STAMP)  ## measure, beside the peers, on this machine
+	$(BIN)/python -m benchmarks
+
+clean:  ## remove the virtual environment, caches and build leftovers
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +
+	find . -name '*.egg-info' -prune -exec rm -rf {} +
