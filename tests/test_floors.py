@@ -42,8 +42,10 @@ OUTSIDERS = {
 """Rooms beside the house, and the rooms of the house that each may import."""
 
 IMPURE = frozenset(
-    "asyncio threading _thread multiprocessing concurrent subprocess socket selectors select ssl signal time".split()
+    ("asyncio", "threading", "_thread", "multiprocessing", "concurrent", "subprocess")
+    + ("socket", "selectors", "select", "ssl", "signal", "time")
 )
+IMPURE_FAULT = "does I/O, uses threads or reads a clock; only server, stores and the command line may"
 MAY_BE_IMPURE = ("streamrnn.server", "streamrnn.stores", "streamrnn.cli", "streamrnn.commands")
 
 THIRD_PARTY = {
@@ -118,9 +120,7 @@ def fault_of(module: str, found: Import) -> str | None:
         return None if top == room else "is outside the house"
     if top in sys.stdlib_module_names:
         impure = room.startswith("streamrnn") and top in IMPURE and not module.startswith(MAY_BE_IMPURE)
-        return (
-            "does I/O, uses threads or reads a clock; only server, stores and the command line may" if impure else None
-        )
+        return IMPURE_FAULT if impure else None
     if room in THIRD_PARTY or room in FLOORS:
         if top not in THIRD_PARTY.get(room, set()):
             return f"is not among what {room} may depend on"
