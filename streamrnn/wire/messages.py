@@ -1,0 +1,188 @@
+"""The typed messages of wire v1: one schema, two encodings (see `clients/PROTOCOL.md`, the normative text).
+
+Payloads are little-endian float32, row-major `(n_frames, size)`; in msgpack they are `bin`, in JSON base64 text. A handle
+is a small integer that the client chooses for a session on one connection; seq counts frames of a session from 0.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+MAX_N = 65536
+"""Most frames in one message that the schema allows at all; `Limits.max_chunk_frames` is the server's own bound."""
+
+Handle = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+Seq = Annotated[int, Meta(ge=0, le=2**53 - 1)]
+Count = Annotated[int, Meta(ge=1, le=MAX_N)]
+# msgspec allocates a list of the declared length before it reads the entries: without max_length five bytes ask for 32 GiB.
+Handles = Annotated[list[Handle], Meta(min_length=1, max_length=MAX_N)]
+Seqs = Annotated[list[Seq], Meta(min_length=1, max_length=MAX_N)]
+
+
+class Message(msgspec.Struct, frozen=True, tag_field="type", forbid_unknown_fields=True, omit_defaults=True, gc=False):
+    """Base of all messages; the `type` key holds the tag. Unknown keys are an error."""
+
+
+# ---- client to server
+
+
+class Open(Message, tag="open"):
+    """Open a session of a model under a free handle; answered by `opened`. `session_id` is made up when absent."""
+
+    handle: Handle
+    model: str
+    session_id: str | None = None
+
+
+class Frame(Message, tag="frame"):
+    """Frames `seq .. seq + n - 1` of one session; answered by `output` messages that cover each of them once, in order."""
+
+    handle: Handle
+    seq: Seq
+    payload: bytes
+    n: Count = 1
+
+
+class Frames(Message, tag="frames"):
+    """A gateway's columnar batch: one frame for each of several sessions of equal input size; answered by `outputs`."""
+
+    handles: Handles
+    seqs: Seqs
+    payload: bytes
+
+
+class Reset(Message, tag="reset"):
+    """Return the state to its start, after the frames sent before; numbering goes on. Answered by `ack`."""
+
+    handle: Handle
+
+
+class Flush(Message, tag="flush"):
+    """Answered by `ack` once every frame sent before has been answered."""
+
+    handle: Handle
+
+
+class Snapshot(Message, tag="snapshot"):
+    """Answered by `snapshotted`, taken after the frames sent before."""
+
+    handle: Handle
+
+
+class Restore(Message, tag="restore"):
+    """Open a session from a snapshot under a free handle; answered by `opened` with `resumed` true."""
+
+    handle: Handle
+    payload: bytes
+    session_id: str | None = None
+
+
+class Fork(Message, tag="fork"):
+    """Copy a session, after the frames sent before, under a free handle; answered by `opened` for `new_handle`."""
+
+    handle: Handle
+    new_handle: Handle
+    session_id: str | None = None
+
+
+class Close(Message, tag="close"):
+    """End a session after the frames sent before; answered by `closed`."""
+
+    handle: Handle
+
+
+# ---- server to client
+
+
+class Port(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
+    """Description of a model's input or output: `kind` is `dense` (float32 values) or `token` (one id in `[0, n_tokens)`)."""
+
+    size: int
+    kind: Literal["dense", "token"] = "dense"
+    n_tokens: int = 0
+    names: tuple[str, ...] = ()
+
+
+class Opened(Message, tag="opened"):
+    """The session lives; `next_seq` is the seq its next frame must carry."""
+
+    handle: Handle
+    session_id: str
+    model: str
+    digest: str
+    next_seq: Seq
+    resumed: bool
+    input: Port
+    output: Port
+    labels: tuple[str, ...] = ()
+    max_queue_frames: int = 0
+
+
+class Output(Message, tag="output"):
+    """Outputs of frames `seq .. seq + n - 1` of one session."""
+
+    handle: Handle
+    seq: Seq
+    payload: bytes
+    n: Count = 1
+
+
+class Outputs(Message, tag="outputs"):
+    """One output for each of several sessions of equal output size."""
+
+    handles: Handles
+    seqs: Seqs
+    payload: bytes
+
+
+class Ack(Message, tag="ack"):
+    """Everything up to and including `applied_seq` (-1: nothing yet) has been applied and answered."""
+
+    handle: Handle
+    of: Literal["reset", "flush"]
+    applied_seq: Annotated[int, Meta(ge=-1, le=2**53 - 1)]
+
+
+class Snapshotted(Message, tag="snapshotted"):
+    """A snapshot of the session as it stands before frame `next_seq`."""
+
+    handle: Handle
+    next_seq: Seq
+    payload: bytes
+
+
+class Error(Message, tag="error"):
+    """What went wrong, in answer to which type of message, and what it ends: one frame, one session or the connection."""
+
+    code: str
+    scope: Literal["frame", "session", "connection"]
+    retryable: bool
+    message: str
+    of: str | None = None
+    handle: Handle | None = None
+    seq: Seq | None = None
+    expected_seq: Seq | None = None
+
+
+class GoAway(Message, tag="go_away"):
+    """The server stops; finish or reconnect within `deadline_ms`."""
+
+    deadline_ms: Annotated[int, Meta(ge=0)]
+
+
+class Closed(Message, tag="closed"):
+    """The session ended; `n_frames` were answered in all."""
+
+    handle: Handle
+    reason: Literal["closed", "error", "draining"]
+    n_frames: Annotated[int, Meta(ge=0)]
+
+
+ClientMessage = Open | Frame | Frames | Reset | Flush | Snapshot | Restore | Fork | Close
+ServerMessage = Opened | Output | Outputs | Ack | Snapshotted | Error | GoAway | Closed
+
+PROTOCOLS = ("streamrnn.v1.msgpack", "streamrnn.v1.json")
+"""Websocket sub-protocols, the default first."""
