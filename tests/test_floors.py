@@ -42,8 +42,8 @@ OUTSIDERS = {
 """Rooms beside the house, and the rooms of the house that each may import."""
 
 IMPURE = frozenset(
-    ("asyncio", "threading", "_thread", "multiprocessing", "concurrent", "subprocess")
-    + ("socket", "selectors", "select", "ssl", "signal", "time")
+    {"asyncio", "threading", "_thread", "multiprocessing", "concurrent", "subprocess", "signal"}
+    | {"socket", "selectors", "select", "ssl", "time"}
 )
 IMPURE_FAULT = "does I/O, uses threads or reads a clock; only server, stores and the command line may"
 MAY_BE_IMPURE = ("streamrnn.server", "streamrnn.stores", "streamrnn.cli", "streamrnn.commands")
