@@ -55,11 +55,14 @@ def test_no_absolute_path_of_a_machine():
 
 
 def public(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef]:
-    """Yield public functions and classes of a module, and the public methods of its public classes."""
+    """Yield public functions and classes of a module, and the public methods of its public classes.
+
+    A method of a class with bases may override one that is documented there, so it is left out.
+    """
     for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and not node.name.startswith("_"):
             yield node
-            if isinstance(node, ast.ClassDef):
+            if isinstance(node, ast.ClassDef) and not node.bases:
                 yield from (
                     inner
                     for inner in node.body

@@ -1,0 +1,98 @@
+"""`streamrnn serve`: a websocket server for model files."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from streamrnn.limits import Limits
+
+DEFAULT = Limits()
+
+
+def parse_model(text: str) -> tuple[str, Path]:
+    """Split NAME=FILE.
+
+    Raises:
+        typer.BadParameter: it is not of that form, or the file is not there.
+    """
+    name, _, file = text.partition("=")
+    if not name or not file:
+        raise typer.BadParameter(f"expected NAME=FILE, such as temp=model.safetensors, got {text!r}")
+    path = Path(file)
+    if not path.is_file():
+        raise typer.BadParameter(f"expected a model file for {name!r}, there is none at {file!r}")
+    return name, path
+
+
+def parse_models(texts: list[str]) -> dict[str, Path]:
+    """Read every NAME=FILE; a name may stand once."""
+    models: dict[str, Path] = {}
+    for text in texts:
+        name, path = parse_model(text)
+        if name in models:
+            raise typer.BadParameter(f"expected each name once, {name!r} stands twice")
+        models[name] = path
+    return models
+
+
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+def parse_log_level(text: str) -> str:
+    """Check a log level's name."""
+    if text.lower() not in LOG_LEVELS:
+        raise typer.BadParameter(f"expected one of {', '.join(LOG_LEVELS)}, got {text!r}")
+    return text.lower()
+
+
+def serve(
+    model: Annotated[
+        list[str],
+        typer.Option(metavar="NAME=FILE", help="Serve FILE under NAME; may be given several times."),
+    ],
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 opens it to the network.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 8765,
+    log_level: Annotated[
+        str, typer.Option(callback=parse_log_level, metavar="LEVEL", help="debug, info, warning or error.")
+    ] = "info",
+    max_sessions: Annotated[
+        int, typer.Option(min=1, help="Sessions of each model; memory for them is taken at the start.")
+    ] = DEFAULT.max_sessions,
+    max_connections: Annotated[int, typer.Option(min=1, help="Websockets open at once.")] = DEFAULT.max_connections,
+    max_batch: Annotated[int, typer.Option(min=1, help="Sessions stepped in one kernel call.")] = DEFAULT.max_batch,
+    max_queue_frames: Annotated[
+        int, typer.Option(min=1, help="Frames waiting in one session before it is told to slow down.")
+    ] = DEFAULT.max_queue_frames,
+    max_message_bytes: Annotated[
+        int, typer.Option(min=1, help="Largest websocket message accepted.")
+    ] = DEFAULT.max_message_bytes,
+    drain_ms: Annotated[
+        int, typer.Option(min=1, help="On SIGTERM or Ctrl-C, wait this long for clients to finish.")
+    ] = DEFAULT.drain_ms,
+) -> None:
+    """Serve models over a websocket, one live session per client sequence.
+
+    Answers frames as soon as every kernel is compiled (see `streamrnn warmup`); until then /v2/health/ready says 503.
+    The same port answers GET /v2/health/live, /v2/health/ready, /v2/models and /metrics.
+
+    Example: streamrnn serve --model temp=temperature.safetensors --model text=char_lm.safetensors --port 8765
+    """
+    files = parse_models(model)
+    logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    limits = Limits(
+        max_sessions=max_sessions,
+        max_connections=max_connections,
+        max_batch=max_batch,
+        max_queue_frames=max_queue_frames,
+        max_message_bytes=max_message_bytes,
+        drain_ms=drain_ms,
+    )
+    import streamrnn
+    from streamrnn.server import app
+
+    models = {name: streamrnn.load_model(path) for name, path in files.items()}
+    raise typer.Exit(app.run(models, host=host, port=port, limits=limits))
