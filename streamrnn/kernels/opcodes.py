@@ -1,0 +1,43 @@
+"""The ops of a program: what each row of the int64 table means. The compiler writes it, the runner reads it.
+
+Offsets count float32 elements: `src`, `src2` and `dst` in the work row, `state` in the state row, `weights` and `bias` in the
+weight buffer. "Padded" sizes are rounded up to `PANEL_SIZE`; every region starts on a multiple of it.
+"""
+
+from enum import IntEnum
+
+N_COLUMNS = 8
+OPCODE, SRC, DST, N_IN, N_OUT, WEIGHTS, BIAS, STATE = range(N_COLUMNS)
+"""Columns. `BIAS` is -1 where an op has none; two-operand ops use `BIAS` as their second source offset (`SRC2`)."""
+SRC2 = BIAS
+
+
+class Op(IntEnum):
+    """Operations over one state row and one work row.
+
+    `n` below is N_OUT (padded, except where said); gates are consecutive padded regions of `n` in the work row.
+    """
+
+    INPUT = 0  # x (N_IN) -> work[dst]; N_OUT = number of tokens, 0 where the input is dense. Always the first op.
+    OUTPUT = 1  # work[src] (N_IN) -> y. Always the last op.
+    COPY = 2  # work[src] (N_IN, exact) -> work[dst]
+    LOAD_STATE = 3  # state (N_IN, exact) -> work[dst]
+    STORE_STATE = 4  # work[src] (N_IN, exact) -> state
+    LINEAR = 5  # bias + weights . work[src] (N_IN) -> work[dst] (n)
+    LINEAR_STATE = 6  # bias + weights . state (N_IN) -> work[dst] (n)
+    ADD_LINEAR = 7  # work[dst] += weights . work[src]: goes on with the chain of a LINEAR
+    ADD_LINEAR_STATE = 8  # work[dst] += weights . state
+    TANH = 9  # work[src] -> work[dst]
+    SIGMOID = 10
+    RELU = 11
+    SOFTMAX = 12  # over N_IN (exact) values
+    LOG_SOFTMAX = 13
+    ADD = 14  # work[src] + work[src2] -> work[dst]
+    AFFINE = 15  # work[src] * weights + bias -> work[dst]
+    EMBEDDING = 16  # row work[src] of weights (n wide) -> work[dst]
+    RNN_TANH = 17  # h = tanh(work[src]) -> state, work[dst]
+    RNN_RELU = 18
+    LSTM = 19  # gates i f g o at src, state h then c -> state, work[dst]
+    GRU = 20  # gates r z xn hn at src (reset after the matmul), state h -> state, work[dst]
+    GRU_RESET = 21  # sigmoid(work[src]) * h -> work[dst]: the reset before the matmul
+    GRU_BEFORE = 22  # gates z n at src, state h -> state, work[dst]

@@ -1,0 +1,51 @@
+"""Every bound of the engine and the server in one frozen dataclass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from streamrnn.errors import OptionError
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds; the unit stands in the name. All are positive integers.
+
+    Raises:
+        OptionError: a value is not an integer of at least 1.
+    """
+
+    max_sessions: int = 1024
+    """Slots of each lane's arena, fixed when the model is added."""
+    max_batch: int = 256
+    """Most slots stepped in one kernel call."""
+    max_queue_frames: int = 1024
+    """Most frames waiting in one session."""
+    max_chunk_frames: int = 4096
+    """Most frames in one message."""
+    max_run_frames: int = 64
+    """Most frames of a lone session stepped in one tick, so that a tick stays short."""
+    max_message_bytes: int = 4 * 1024 * 1024
+    """Largest websocket message accepted."""
+    max_connections: int = 16384
+    """Most websockets open at once."""
+    max_sessions_per_connection: int = 1024
+    """Most handles open on one connection."""
+    max_outbox_bytes: int = 8 * 1024 * 1024
+    """Unsent bytes after which a slow reader is dropped."""
+    max_id_chars: int = 128
+    """Longest session id or model name on the wire."""
+    handshake_timeout_ms: int = 10_000
+    """Time in which a connection must finish its handshake."""
+    ping_interval_ms: int = 20_000
+    """Silence after which the server pings a connection."""
+    ping_timeout_ms: int = 20_000
+    """Time in which a ping must be answered."""
+    drain_ms: int = 5_000
+    """Time that a graceful stop waits for connections to close."""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise OptionError(f"limit {field.name} must be an integer of at least 1, got {value!r}")

@@ -1,0 +1,1 @@
+"""Models: spec, compiler, file and importers."""

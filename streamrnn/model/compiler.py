@@ -1,0 +1,279 @@
+"""Compile a spec and its tensors to a program: a table of ops, packed weights and the layout of the state row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamrnn.errors import SpecError
+from streamrnn.kernels.opcodes import (
+    BIAS,
+    DST,
+    N_COLUMNS,
+    N_IN,
+    N_OUT,
+    OPCODE,
+    SRC,
+    SRC2,
+    STATE,
+    WEIGHTS,
+    Op,
+)
+from streamrnn.kernels.packing import FloatArray, padded
+from streamrnn.model.layout import Row, WeightBuffer
+from streamrnn.model.spec import N_GATES, Node, Spec, check, input_size, tensor_shapes
+
+MAP_OPS = {
+    "tanh": Op.TANH,
+    "sigmoid": Op.SIGMOID,
+    "relu": Op.RELU,
+    "softmax": Op.SOFTMAX,
+    "log_softmax": Op.LOG_SOFTMAX,
+}
+
+
+@dataclass(frozen=True)
+class StateRegion:
+    """Where a part of a session's state stands in its row (float32 elements)."""
+
+    name: str
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Program:
+    """The compiled form of a model, as `run_program` takes it."""
+
+    table: NDArray[np.int64]
+    """(n_ops, 8), see `kernels.opcodes`."""
+    weights: FloatArray
+    """(n_weights,) packed."""
+    initial_state: FloatArray
+    """(state_size,): the row of a session that has seen no frame."""
+    regions: tuple[StateRegion, ...]
+    work_size: int
+    n_macs: int
+    """Multiply-adds of the matrix products of one step, without padding."""
+
+    @property
+    def state_size(self) -> int:
+        """Length of a state row."""
+        return self.initial_state.size
+
+
+def check_tensors(spec: Spec, tensors: Mapping[str, FloatArray]) -> None:
+    """Check that every tensor of the spec is there, float32, finite and of its shape.
+
+    Raises:
+        SpecError: names the tensor and what was expected.
+    """
+    expected: set[str] = set()
+    for node in spec.nodes:
+        for short, shape in tensor_shapes(spec, node).items():
+            name = f"{node.name}.{short}"
+            expected.add(name)
+            if name not in tensors:
+                raise SpecError(f"tensor {name!r} of shape {shape} is missing")
+            tensor = tensors[name]
+            if tensor.dtype != np.float32 or tensor.shape != shape:
+                raise SpecError(f"tensor {name!r} must be float32 of shape {shape}, got {tensor.dtype} {tensor.shape}")
+            if not np.isfinite(tensor).all():
+                raise SpecError(f"tensor {name!r} holds NaN or Inf")
+    if unknown := sorted(set(tensors) - expected):
+        raise SpecError(f"tensor {unknown[0]!r} belongs to no node of the spec")
+
+
+def compile_program(spec: Spec, tensors: Mapping[str, FloatArray]) -> Program:
+    """Lay out the rows, pack the weights and write the table.
+
+    Raises:
+        SpecError: the spec or its tensors disagree.
+    """
+    check(spec)
+    check_tensors(spec, tensors)
+    return _Compiler(spec, tensors).compile()
+
+
+class _Compiler:
+    """One pass over the nodes; each leaves its value in a region of the work row."""
+
+    def __init__(self, spec: Spec, tensors: Mapping[str, FloatArray]) -> None:
+        self._spec = spec
+        self._tensors = tensors
+        self._work = Row()
+        self._state = Row()
+        self._weights = WeightBuffer()
+        self._place: dict[str, int] = {}
+        self._regions: list[StateRegion] = []
+        self._rows: list[list[int]] = []
+        self._n_macs = 0
+
+    def compile(self) -> Program:
+        for node in self._spec.nodes:
+            self._write(node)
+        for node in self._spec.nodes:
+            if node.kind == "previous":
+                kept = self._region(node.name)
+                self._op(Op.STORE_STATE, src=self._place[node.inputs[0]], n_in=node.size, state=kept.offset)
+        output = self._spec.node(self._spec.output)
+        self._op(Op.OUTPUT, src=self._place[output.name], n_in=output.size)
+        return Program(
+            table=np.array(self._rows, np.int64),
+            weights=self._weights.build(),
+            initial_state=np.zeros(self._state.size, np.float32),
+            regions=tuple(self._regions),
+            work_size=self._work.size,
+            n_macs=self._n_macs,
+        )
+
+    def _op(
+        self,
+        op: Op,
+        *,
+        src: int = 0,
+        dst: int = 0,
+        n_in: int = 0,
+        n_out: int = 0,
+        weights: int = -1,
+        bias: int = -1,
+        state: int = -1,
+    ) -> None:
+        row = [0] * N_COLUMNS
+        for column, value in (
+            (OPCODE, int(op)), (SRC, src), (DST, dst), (N_IN, n_in), (N_OUT, n_out),
+            (WEIGHTS, weights), (BIAS, bias), (STATE, state),
+        ):  # fmt: skip
+            row[column] = value
+        self._rows.append(row)
+
+    def _tensor(self, node: Node, short: str) -> FloatArray:
+        return self._tensors[f"{node.name}.{short}"]
+
+    def _keep(self, name: str, size: int) -> int:
+        offset = self._state.reserve(size)
+        self._regions.append(StateRegion(name, offset, size))
+        return offset
+
+    def _region(self, name: str) -> StateRegion:
+        return next(region for region in self._regions if region.name == name)
+
+    def _write(self, node: Node) -> None:
+        if node.kind in N_GATES:
+            self._cell(node)
+            return
+        dst = self._place[node.name] = self._work.reserve(node.size)
+        sources = [self._place[name] for name in node.inputs] if node.kind != "previous" else []
+        n = padded(node.size)
+        match node.kind:
+            case "input":
+                self._op(Op.INPUT, dst=dst, n_in=node.size, n_out=node.n_tokens)
+            case "previous":
+                self._op(Op.LOAD_STATE, dst=dst, n_in=node.size, state=self._keep(node.name, node.size))
+            case "concat":
+                for name, source in zip(node.inputs, sources, strict=True):
+                    self._op(Op.COPY, src=source, dst=dst, n_in=self._spec.node(name).size)
+                    dst += self._spec.node(name).size
+            case "add":
+                self._rows.append(self._two_sources(Op.ADD, sources, dst, n))
+            case "linear":
+                weight = self._tensor(node, "weight")
+                bias = self._tensor(node, "bias") if node.bias else np.zeros(node.size, np.float32)
+                self._linear(Op.LINEAR, sources[0], dst, [weight], [bias])
+            case "embedding":
+                table = self._weights.table(self._tensor(node, "weight"))
+                self._op(Op.EMBEDDING, src=sources[0], dst=dst, n_out=n, weights=table)
+            case "affine":
+                scale, shift = (self._weights.vector(self._tensor(node, short)) for short in ("scale", "shift"))
+                self._op(Op.AFFINE, src=sources[0], dst=dst, n_out=n, weights=scale, bias=shift)
+            case _:
+                self._op(MAP_OPS[node.kind], src=sources[0], dst=dst, n_in=node.size, n_out=n)
+
+    @staticmethod
+    def _two_sources(op: Op, sources: list[int], dst: int, n_out: int) -> list[int]:
+        row = [0] * N_COLUMNS
+        row[OPCODE], row[SRC], row[SRC2], row[DST], row[N_OUT] = int(op), sources[0], sources[1], dst, n_out
+        return row
+
+    def _linear(
+        self,
+        op: Op,
+        src: int,
+        dst: int,
+        matrices: list[FloatArray],
+        biases: list[FloatArray] | None = None,
+        state: int = -1,
+    ) -> None:
+        """One linear op over the gates in `matrices` (each (n, n_in)); `src` is unused where it reads the state."""
+        self._n_macs += sum(matrix.size for matrix in matrices)
+        self._op(
+            op,
+            src=src,
+            dst=dst,
+            n_in=matrices[0].shape[1],
+            n_out=sum(padded(matrix.shape[0]) for matrix in matrices),
+            weights=self._weights.matrix(matrices),
+            bias=-1 if biases is None else self._weights.gate_vector(biases),
+            state=state,
+        )
+
+    def _gates(self, node: Node, short: str) -> list[FloatArray]:
+        return np.split(self._tensor(node, short), N_GATES[node.kind])
+
+    def _biases(self, node: Node) -> tuple[list[FloatArray], list[FloatArray]]:
+        if node.bias:
+            return self._gates(node, "bias_ih"), self._gates(node, "bias_hh")
+        zeros = [np.zeros(node.size, np.float32)] * N_GATES[node.kind]
+        return zeros, zeros
+
+    def _cell(self, node: Node) -> None:
+        src, n = self._place[node.inputs[0]], padded(node.size)
+        h = self._keep(f"{node.name}.h", node.size)
+        if node.kind == "lstm":
+            self._keep(f"{node.name}.c", node.size)
+        w_x, w_h = self._gates(node, "weight_ih"), self._gates(node, "weight_hh")
+        b_x, b_h = self._biases(node)
+        merged = [(x.astype(np.float64) + h).astype(np.float32) for x, h in zip(b_x, b_h, strict=True)]
+        gates = self._work.reserve(*[node.size] * 4)
+        dst = self._place[node.name] = self._work.reserve(node.size)
+        if node.kind == "gru":
+            self._gru(node, src, gates, dst, h, (w_x, w_h), (b_x, b_h, merged))
+            return
+        op = Op.LSTM if node.kind == "lstm" else Op.RNN_RELU if node.nonlinearity == "relu" else Op.RNN_TANH
+        self._linear(Op.LINEAR, src, gates, w_x, merged)
+        self._linear(Op.ADD_LINEAR_STATE, 0, gates, w_h, state=h)
+        self._op(op, src=gates, dst=dst, n_out=n, state=h)
+
+    def _gru(
+        self,
+        node: Node,
+        src: int,
+        gates: int,
+        dst: int,
+        h: int,
+        weights: tuple[list[FloatArray], list[FloatArray]],
+        biases: tuple[list[FloatArray], list[FloatArray], list[FloatArray]],
+    ) -> None:
+        (w_x, w_h), (b_x, b_h, merged), n = weights, biases, padded(node.size)
+        r, z, new, new_h = (gates + i * n for i in range(4))
+        after = node.reset == "after"
+        self._linear(Op.LINEAR, src, gates, w_x, merged[:2] + [b_x[2] if after else merged[2]])
+        self._linear(Op.ADD_LINEAR_STATE, 0, gates, w_h[:2], state=h)
+        if after:
+            self._linear(Op.LINEAR_STATE, 0, new_h, w_h[2:], b_h[2:], state=h)
+            self._op(Op.GRU, src=r, dst=dst, n_out=n, state=h)
+        else:
+            self._op(Op.GRU_RESET, src=r, dst=new_h, n_out=n, state=h)
+            self._linear(Op.ADD_LINEAR, new_h, new, w_h[2:])
+            self._op(Op.GRU_BEFORE, src=z, dst=dst, n_out=n, state=h)
+
+
+def input_node(spec: Spec) -> Node:
+    """The node that takes the frame."""
+    return spec.nodes[0]
+
+
+__all__ = ["Program", "StateRegion", "check_tensors", "compile_program", "input_node", "input_size"]

@@ -1,0 +1,94 @@
+"""The model file: safetensors with the spec, the card and a digest of every tensor in its metadata."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from streamrnn.errors import ModelFileError, SpecError
+from streamrnn.kernels.packing import FloatArray
+from streamrnn.model.card import Card
+from streamrnn.model.model import Model
+from streamrnn.model.spec import Spec
+
+FORMAT_VERSION = 1
+METADATA_KEY = "streamrnn"
+
+
+class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The JSON under `streamrnn` in the metadata."""
+
+    version: int
+    spec: Spec
+    card: Card
+    digests: dict[str, str]
+    """SHA-256 (hex) of each tensor's bytes."""
+
+
+class _Version(msgspec.Struct):
+    version: int
+
+
+def _digest(tensor: FloatArray) -> str:
+    return hashlib.sha256(tensor.tobytes()).hexdigest()
+
+
+def save_model(model: Model, path: str | Path) -> None:
+    """Write `model` to `path`, through a temporary file beside it."""
+    digests = {name: _digest(tensor) for name, tensor in model.tensors.items()}
+    header = Header(FORMAT_VERSION, model.spec, model.card, digests)
+    blob = safetensors.numpy.save(model.tensors, {METADATA_KEY: msgspec.json.encode(header).decode()})
+    target = Path(path)
+    partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
+    try:
+        partial.write_bytes(blob)
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def load_model(path: str | Path) -> Model:
+    """Read and check a model file.
+
+    Raises:
+        ModelFileError: it is no model file, is damaged, truncated or of a newer version, or its tensors do not fit the
+            spec; names the tensor.
+        OSError: it cannot be read.
+    """
+    blob = Path(path).read_bytes()
+    try:
+        tensors = safetensors.numpy.load(blob)
+        with safetensors.safe_open(str(path), "numpy") as file:
+            metadata = file.metadata() or {}
+    except (safetensors.SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise ModelFileError(f"{path} is not a readable safetensors file, or was cut short: {error}") from error
+    header = _read_header(metadata.get(METADATA_KEY), path)
+    for name, expected in header.digests.items():
+        if name not in tensors:
+            raise ModelFileError(f"{path}: tensor {name!r} is missing")
+        if _digest(tensors[name]) != expected:
+            raise ModelFileError(f"{path}: tensor {name!r} is damaged: its bytes do not match their digest")
+    if unknown := sorted(set(tensors) - set(header.digests)):
+        raise ModelFileError(f"{path}: tensor {unknown[0]!r} has no digest in the metadata")
+    try:
+        return Model(header.spec, {name: np.asarray(tensor) for name, tensor in tensors.items()}, header.card)
+    except SpecError as error:
+        raise ModelFileError(f"{path}: {error.message}") from error
+
+
+def _read_header(text: str | None, path: str | Path) -> Header:
+    if text is None:
+        raise ModelFileError(f"{path} has no {METADATA_KEY!r} metadata: it holds tensors, not a streamrnn model")
+    try:
+        version = msgspec.json.decode(text, type=_Version).version
+        if version > FORMAT_VERSION:
+            raise ModelFileError(f"{path} is of format version {version}, this release reads up to {FORMAT_VERSION}")
+        return msgspec.json.decode(text, type=Header)
+    except msgspec.MsgspecError as error:
+        raise ModelFileError(f"{path}: the metadata cannot be read: {error}") from error

@@ -1,0 +1,1 @@
+"""Importers: from a framework's model to a spec and canonical tensors."""

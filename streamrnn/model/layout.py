@@ -1,0 +1,57 @@
+"""Growing the three buffers of a program: regions of the state row and the work row, and the packed weights."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from streamrnn.kernels.packing import FloatArray, aligned_zeros, pack_panels, pad_vector, padded
+
+
+class Row:
+    """Offsets (float32 elements) of regions in a row, each padded to whole panels."""
+
+    def __init__(self) -> None:
+        self.size = 0
+
+    def reserve(self, *sizes: int) -> int:
+        """Offset of a new run of regions, one after the other."""
+        offset = self.size
+        self.size += sum(padded(size) for size in sizes)
+        return offset
+
+
+class WeightBuffer:
+    """The packed weights of a program, appended piece by piece."""
+
+    def __init__(self) -> None:
+        self._pieces: list[FloatArray] = []
+        self._size = 0
+
+    def _append(self, piece: FloatArray) -> int:
+        offset = self._size
+        self._pieces.append(piece)
+        self._size += piece.size
+        return offset
+
+    def vector(self, vector: FloatArray) -> int:
+        """Append a vector (n,), padded; its offset."""
+        return self._append(pad_vector(vector))
+
+    def gate_vector(self, gates: list[FloatArray]) -> int:
+        """Append vectors (n,) of several gates, each padded; their offset."""
+        return self._append(np.concatenate([pad_vector(gate) for gate in gates]))
+
+    def matrix(self, gates: list[FloatArray]) -> int:
+        """Append matrices (n, n_in) of several gates (or one) as panels, each gate padded; their offset."""
+        return self._append(np.concatenate([pack_panels(gate) for gate in gates]))
+
+    def table(self, table: FloatArray) -> int:
+        """Append the rows of a table (n_rows, n), each padded; its offset."""
+        return self._append(np.concatenate([pad_vector(row) for row in table]))
+
+    def build(self) -> FloatArray:
+        """All pieces as one aligned buffer."""
+        buffer = aligned_zeros(max(self._size, 1))
+        if self._pieces:
+            buffer[: self._size] = np.concatenate(self._pieces)
+        return buffer
