@@ -1,7 +1,7 @@
 """The typed messages of wire v1: one schema, two encodings (see `clients/PROTOCOL.md`, the normative text).
 
-Payloads are little-endian float32, row-major `(n_frames, size)`; in msgpack they are `bin`, in JSON base64 text. A handle
-is a small integer that the client chooses for a session on one connection; seq counts frames of a session from 0.
+Payloads are little-endian float32, row-major `(n_frames, size)`; in msgpack they are `bin`, in JSON base64 text. A
+handle is a small integer that the client chooses for a session on one connection; seq counts a session's frames from 0.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ MAX_N = 65536
 Handle = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Seq = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 Count = Annotated[int, Meta(ge=1, le=MAX_N)]
-# msgspec allocates a list of the declared length before it reads the entries: without max_length five bytes ask for 32 GiB.
 Handles = Annotated[list[Handle], Meta(min_length=1, max_length=MAX_N)]
 Seqs = Annotated[list[Seq], Meta(min_length=1, max_length=MAX_N)]
 
@@ -29,7 +28,7 @@ class Message(msgspec.Struct, frozen=True, tag_field="type", forbid_unknown_fiel
 # ---- client to server
 
 
-class Open(Message, tag="open"):
+class Open(Message, frozen=True, tag="open"):
     """Open a session of a model under a free handle; answered by `opened`. `session_id` is made up when absent."""
 
     handle: Handle
@@ -37,8 +36,8 @@ class Open(Message, tag="open"):
     session_id: str | None = None
 
 
-class Frame(Message, tag="frame"):
-    """Frames `seq .. seq + n - 1` of one session; answered by `output` messages that cover each of them once, in order."""
+class Frame(Message, frozen=True, tag="frame"):
+    """Frames `seq .. seq + n - 1` of one session; answered by outputs that cover each of them once, in order."""
 
     handle: Handle
     seq: Seq
@@ -46,7 +45,7 @@ class Frame(Message, tag="frame"):
     n: Count = 1
 
 
-class Frames(Message, tag="frames"):
+class Frames(Message, frozen=True, tag="frames"):
     """A gateway's columnar batch: one frame for each of several sessions of equal input size; answered by `outputs`."""
 
     handles: Handles
@@ -54,25 +53,25 @@ class Frames(Message, tag="frames"):
     payload: bytes
 
 
-class Reset(Message, tag="reset"):
+class Reset(Message, frozen=True, tag="reset"):
     """Return the state to its start, after the frames sent before; numbering goes on. Answered by `ack`."""
 
     handle: Handle
 
 
-class Flush(Message, tag="flush"):
+class Flush(Message, frozen=True, tag="flush"):
     """Answered by `ack` once every frame sent before has been answered."""
 
     handle: Handle
 
 
-class Snapshot(Message, tag="snapshot"):
+class Snapshot(Message, frozen=True, tag="snapshot"):
     """Answered by `snapshotted`, taken after the frames sent before."""
 
     handle: Handle
 
 
-class Restore(Message, tag="restore"):
+class Restore(Message, frozen=True, tag="restore"):
     """Open a session from a snapshot under a free handle; answered by `opened` with `resumed` true."""
 
     handle: Handle
@@ -80,7 +79,7 @@ class Restore(Message, tag="restore"):
     session_id: str | None = None
 
 
-class Fork(Message, tag="fork"):
+class Fork(Message, frozen=True, tag="fork"):
     """Copy a session, after the frames sent before, under a free handle; answered by `opened` for `new_handle`."""
 
     handle: Handle
@@ -88,7 +87,7 @@ class Fork(Message, tag="fork"):
     session_id: str | None = None
 
 
-class Close(Message, tag="close"):
+class Close(Message, frozen=True, tag="close"):
     """End a session after the frames sent before; answered by `closed`."""
 
     handle: Handle
@@ -98,7 +97,7 @@ class Close(Message, tag="close"):
 
 
 class Port(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
-    """Description of a model's input or output: `kind` is `dense` (float32 values) or `token` (one id in `[0, n_tokens)`)."""
+    """A model's input or output: `kind` is `dense` (float32 values) or `token` (one id in `[0, n_tokens)`)."""
 
     size: int
     kind: Literal["dense", "token"] = "dense"
@@ -106,7 +105,7 @@ class Port(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     names: tuple[str, ...] = ()
 
 
-class Opened(Message, tag="opened"):
+class Opened(Message, frozen=True, tag="opened"):
     """The session lives; `next_seq` is the seq its next frame must carry."""
 
     handle: Handle
@@ -121,7 +120,7 @@ class Opened(Message, tag="opened"):
     max_queue_frames: int = 0
 
 
-class Output(Message, tag="output"):
+class Output(Message, frozen=True, tag="output"):
     """Outputs of frames `seq .. seq + n - 1` of one session."""
 
     handle: Handle
@@ -130,7 +129,7 @@ class Output(Message, tag="output"):
     n: Count = 1
 
 
-class Outputs(Message, tag="outputs"):
+class Outputs(Message, frozen=True, tag="outputs"):
     """One output for each of several sessions of equal output size."""
 
     handles: Handles
@@ -138,7 +137,7 @@ class Outputs(Message, tag="outputs"):
     payload: bytes
 
 
-class Ack(Message, tag="ack"):
+class Ack(Message, frozen=True, tag="ack"):
     """Everything up to and including `applied_seq` (-1: nothing yet) has been applied and answered."""
 
     handle: Handle
@@ -146,7 +145,7 @@ class Ack(Message, tag="ack"):
     applied_seq: Annotated[int, Meta(ge=-1, le=2**53 - 1)]
 
 
-class Snapshotted(Message, tag="snapshotted"):
+class Snapshotted(Message, frozen=True, tag="snapshotted"):
     """A snapshot of the session as it stands before frame `next_seq`."""
 
     handle: Handle
@@ -154,8 +153,8 @@ class Snapshotted(Message, tag="snapshotted"):
     payload: bytes
 
 
-class Error(Message, tag="error"):
-    """What went wrong, in answer to which type of message, and what it ends: one frame, one session or the connection."""
+class Error(Message, frozen=True, tag="error"):
+    """What went wrong, in answer to what type of message, and what it ends: a frame, a session or the connection."""
 
     code: str
     scope: Literal["frame", "session", "connection"]
@@ -167,13 +166,13 @@ class Error(Message, tag="error"):
     expected_seq: Seq | None = None
 
 
-class GoAway(Message, tag="go_away"):
+class GoAway(Message, frozen=True, tag="go_away"):
     """The server stops; finish or reconnect within `deadline_ms`."""
 
     deadline_ms: Annotated[int, Meta(ge=0)]
 
 
-class Closed(Message, tag="closed"):
+class Closed(Message, frozen=True, tag="closed"):
     """The session ended; `n_frames` were answered in all."""
 
     handle: Handle

@@ -1,0 +1,125 @@
+"""Bytes to typed messages and back, one `Codec` a sub-protocol; every fault leaves as a `PeerError`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from streamrnn.errors import MalformedError, OversizedError
+from streamrnn.limits import Limits
+from streamrnn.wire.messages import PROTOCOLS, ClientMessage, Frame, Frames, Message, ServerMessage
+
+MSGPACK, JSON = PROTOCOLS
+MAX_REASON_CHARS = 200
+
+# Decoders and encoders are built once: each compiles the schema, and each is stateless between calls.
+_CLIENT_DECODERS: dict[str, Any] = {
+    MSGPACK: msgspec.msgpack.Decoder(ClientMessage),
+    JSON: msgspec.json.Decoder(ClientMessage),
+}
+_SERVER_DECODERS: dict[str, Any] = {
+    MSGPACK: msgspec.msgpack.Decoder(ServerMessage),
+    JSON: msgspec.json.Decoder(ServerMessage),
+}
+_ENCODERS: dict[str, Any] = {MSGPACK: msgspec.msgpack.Encoder(), JSON: msgspec.json.Encoder()}
+
+Buffer = bytes | bytearray | memoryview
+
+
+class WrongKindError(MalformedError):
+    """Text where the sub-protocol speaks binary, or the reverse."""
+
+
+class Codec:
+    """One sub-protocol's encoding, bounded by `limits`.
+
+    Raises:
+        MalformedError: `protocol` is not one of `PROTOCOLS`.
+    """
+
+    __slots__ = (
+        "_client_decode",
+        "_max_chunk_frames",
+        "_max_message_bytes",
+        "_server_decode",
+        "encode",
+        "is_text",
+        "name",
+    )
+
+    def __init__(self, protocol: str, limits: Limits) -> None:
+        if protocol not in PROTOCOLS:
+            raise MalformedError(f"expected sub-protocol {' or '.join(PROTOCOLS)}, got {protocol!r}"[:MAX_REASON_CHARS])
+        self.name = protocol
+        self.is_text = protocol == JSON
+        self.encode: Callable[[Message], bytes] = _ENCODERS[protocol].encode
+        self._client_decode = _CLIENT_DECODERS[protocol].decode
+        self._server_decode = _SERVER_DECODERS[protocol].decode
+        self._max_message_bytes = limits.max_message_bytes
+        self._max_chunk_frames = limits.max_chunk_frames
+
+    def decode(self, payload: Buffer, is_text: bool) -> ClientMessage:
+        """Decode one message of a client.
+
+        Args:
+            payload: the bytes of one websocket message, at most `Limits.max_message_bytes`.
+            is_text: whether they came as a text message.
+
+        Raises:
+            OversizedError: the message, or a count in it, exceeds the limits.
+            WrongKindError: text where binary is due, or the reverse.
+            MalformedError: the bytes are no message of a client in this sub-protocol.
+        """
+        message: ClientMessage = self._decode(self._client_decode, payload, is_text)
+        kind = type(message)
+        if kind is Frame:
+            if message.n > self._max_chunk_frames:  # type: ignore[union-attr]
+                raise self._too_many(message.n)  # type: ignore[union-attr]
+        elif kind is Frames:
+            self._check_columns(message)  # type: ignore[arg-type]
+        return message
+
+    def decode_server(self, payload: Buffer, is_text: bool) -> ServerMessage:
+        """Decode one message of a server, as a client would. Raises as `decode`."""
+        message: ServerMessage = self._decode(self._server_decode, payload, is_text)
+        return message
+
+    def _decode(self, decode: Any, payload: Buffer, is_text: bool) -> Any:
+        if is_text is not self.is_text:
+            raise WrongKindError(f"expected a {_kind(self.is_text)} message on {self.name}, got a {_kind(is_text)} one")
+        if len(payload) > self._max_message_bytes:
+            raise OversizedError(
+                f"expected at most {self._max_message_bytes} bytes in a message, got {len(payload)}",
+                expected=self._max_message_bytes,
+                got=len(payload),
+            )
+        try:
+            return decode(payload)
+        except RecursionError:
+            raise MalformedError(f"expected a message of {self.name}, got deeply nested values") from None
+        except (msgspec.MsgspecError, ValueError, MemoryError, OverflowError) as fault:
+            # ValueError: invalid UTF-8 leaves msgspec as UnicodeDecodeError. The reason may quote a key of any length.
+            reason = str(fault)[:MAX_REASON_CHARS]
+            raise MalformedError(f"expected a message of {self.name}: {reason}") from None
+
+    def _check_columns(self, message: Frames) -> None:
+        n = len(message.handles)
+        if n > self._max_chunk_frames:
+            raise self._too_many(n)
+        if len(message.seqs) != n:
+            raise MalformedError(f"expected as many seqs as handles, {n}, got {len(message.seqs)}")
+
+    def _too_many(self, n: int) -> OversizedError:
+        expected = self._max_chunk_frames
+        return OversizedError(f"expected at most {expected} frames in a message, got {n}", expected=expected, got=n)
+
+
+def tag_of(message: Message) -> str:
+    """Return the `type` that stands for a message on the wire."""
+    return str(type(message).__struct_config__.tag)
+
+
+def _kind(is_text: bool) -> str:
+    return "text" if is_text else "binary"
