@@ -1,0 +1,154 @@
+"""`streamrnn inspect`: what is in a model file, and what a step of it costs."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from streamrnn.commands.machine import Limit
+
+if TYPE_CHECKING:
+    from streamrnn.model.model import Model
+
+MEASURE_S = 0.3
+RUN_FRAMES = 64
+
+
+def inspect(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A model file.")],
+    measure: Annotated[bool, typer.Option("--measure/--no-measure", help="Also time steps on this machine.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")] = False,
+) -> None:
+    """Show a model's layers, sizes, state, card and program, and the time of one step beside its limit.
+
+    Example: streamrnn inspect temperature.safetensors
+    """
+    import streamrnn
+
+    model = streamrnn.load_model(file)
+    facts = facts_of(model) | ({"measured": measured(model)} if measure else {})
+    typer.echo(json.dumps(facts, indent=2) if as_json else as_text(file.name, facts))
+
+
+def facts_of(model: Model) -> dict[str, Any]:
+    """Return everything that the file says, as plain values."""
+    import msgspec
+
+    from streamrnn.kernels.opcodes import N_IN, N_OUT, OPCODE, Op
+
+    program = model.program
+    limit = Limit(program.n_macs, program.weights.nbytes)
+    return {
+        "digest": model.digest,
+        "input": {"size": model.input_size, "kind": model.input_kind, "n_tokens": model.n_tokens},
+        "output": {"size": model.output_size},
+        "n_parameters": model.n_parameters,
+        "state_bytes": model.state_bytes,
+        "layers": [_layer(model, i) for i in range(len(model.spec.nodes))],
+        "state": [{"name": region.name, "offset": region.offset, "size": region.size} for region in program.regions],
+        "program": [
+            {"op": Op(row[OPCODE]).name, "n_in": int(row[N_IN]), "n_out": int(row[N_OUT])} for row in program.table
+        ],
+        "limit": {"step_us": limit.step_us, "n_macs": limit.n_macs, "weight_bytes": limit.weight_bytes},
+        "limit_text": limit.describe(),
+        "card": msgspec.to_builtins(model.card),
+    }
+
+
+def _layer(model: Model, index: int) -> dict[str, Any]:
+    node = model.spec.nodes[index]
+    own = [tensor for name, tensor in model.tensors.items() if name.rpartition(".")[0] == node.name]
+    notes = [node.nonlinearity] if node.kind == "rnn" else [f"reset {node.reset}"] if node.kind == "gru" else []
+    return {
+        "name": node.name,
+        "kind": " ".join([node.kind, *notes]),
+        "reads": list(node.inputs),
+        "size": node.size,
+        "n_parameters": sum(tensor.size for tensor in own),
+    }
+
+
+def measured(model: Model) -> dict[str, float]:
+    """Time `session.step` of one frame (median) and `session.run` per frame, in microseconds, on this machine."""
+    import numpy as np
+
+    import streamrnn
+
+    streamrnn.warmup()
+    engine = streamrnn.Engine(limits=streamrnn.Limits(max_sessions=1))
+    engine.add_model("measured", model)
+    session = engine.open("measured")
+    frame, frames = (np.zeros(shape, np.float32) for shape in (model.input_size, (RUN_FRAMES, model.input_size)))
+    step_us = _median_us(lambda: session.step(frame))
+    return {"step_us": step_us, "run_us_per_frame": _median_us(lambda: session.run(frames)) / RUN_FRAMES}
+
+
+def _median_us(call: Any) -> float:
+    times_ns: list[int] = []
+    end_ns = time.perf_counter_ns() + int(MEASURE_S * 1e9)
+    while (started_ns := time.perf_counter_ns()) < end_ns or not times_ns:
+        call()
+        times_ns.append(time.perf_counter_ns() - started_ns)
+    return sorted(times_ns)[len(times_ns) // 2] / 1e3
+
+
+def as_text(title: str, facts: dict[str, Any]) -> str:
+    """Lay the facts out for people."""
+    layers = [
+        (layer["name"], layer["kind"], ", ".join(layer["reads"]), f"{layer['size']:,}", f"{layer['n_parameters']:,}")
+        for layer in facts["layers"]
+    ]
+    ops = [(str(i), op["op"], f"{op['n_in']:,}", f"{op['n_out']:,}") for i, op in enumerate(facts["program"])]
+    parts = [
+        f"{title}: {_ports(facts)}",
+        *(f"  {label:<12}{value}" for label, value in _totals(facts)),
+        "layers",
+        *_columns([("name", "kind", "reads", "size", "parameters"), *layers]),
+        "program",
+        *_columns([("#", "op", "in", "out"), *ops]),
+        *_card_lines(facts["card"]),
+    ]
+    return "\n".join(parts)
+
+
+def _ports(facts: dict[str, Any]) -> str:
+    port = facts["input"]
+    given = f"one of {port['n_tokens']} tokens" if port["kind"] == "token" else f"{port['size']} float32"
+    return f"{given} in, {facts['output']['size']} float32 out, per frame"
+
+
+def _totals(facts: dict[str, Any]) -> Iterable[tuple[str, str]]:
+    state = ", ".join(f"{region['name']} {region['size']}" for region in facts["state"])
+    yield "parameters", f"{facts['n_parameters']:,}"
+    yield "state", f"{facts['state_bytes']:,} bytes a session ({state or 'none'})"
+    yield "limit", facts["limit_text"]
+    if times := facts.get("measured"):
+        yield "measured", f"{times['step_us']:.2f} us a lone step, {times['run_us_per_frame']:.2f} us a frame in a run"
+    yield "digest", facts["digest"]
+
+
+def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    padded = (zip(row, widths, strict=True) for row in rows)
+    return ["  " + "  ".join(cell.ljust(width) for cell, width in row).rstrip() for row in padded]
+
+
+def _card_lines(card: dict[str, Any]) -> list[str]:
+    lines = []
+    for key, value in card.items():
+        if isinstance(value, dict):
+            lines.append(f"card.{key}")
+            lines += [f"  {name}: {_brief(item)}" for name, item in value.items()]
+        else:
+            lines.append(f"card.{key}: {_brief(value)}")
+    return lines
+
+
+def _brief(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 160 else text[:157] + "..."
