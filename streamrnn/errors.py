@@ -64,14 +64,14 @@ class FrameError(UsageError):
     """A frame has the wrong size, dtype or values; the session's state is unchanged."""
 
     code = "bad_frame"
-    scope = "frame"
+    scope: ClassVar[Scope] = "frame"
 
 
 class SequenceError(UsageError):
     """A seq that is not the expected one; `fields["expected"]` names it."""
 
     code = "bad_seq"
-    scope = "frame"
+    scope: ClassVar[Scope] = "frame"
 
 
 class UnknownModelError(UsageError):
@@ -108,7 +108,7 @@ class PeerError(StreamrnnError):
     """The remote side broke the protocol."""
 
     code = "peer"
-    scope = "connection"
+    scope: ClassVar[Scope] = "connection"
 
 
 class MalformedError(PeerError):
@@ -127,7 +127,7 @@ class OrderError(PeerError):
     """A message that is not legal in the present state."""
 
     code = "out_of_order"
-    scope = "session"
+    scope: ClassVar[Scope] = "session"
 
 
 class LimitError(StreamrnnError):
@@ -147,14 +147,14 @@ class QueueFullError(LimitError):
     """The session's queue is full; nothing of the message was taken."""
 
     code = "queue_full"
-    scope = "frame"
+    scope: ClassVar[Scope] = "frame"
 
 
 class DrainingError(LimitError):
     """The server is stopping and takes no new work."""
 
     code = "draining"
-    scope = "connection"
+    scope: ClassVar[Scope] = "connection"
 
 
 class ModelError(StreamrnnError):
@@ -191,4 +191,4 @@ class InternalError(StreamrnnError):
     """A bug of ours; details stay in our log."""
 
     code = "internal"
-    scope = "connection"
+    scope: ClassVar[Scope] = "connection"

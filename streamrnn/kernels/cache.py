@@ -1,8 +1,8 @@
 """The on-disk cache of compiled kernels: a private directory of ours, valid for one version of the kernel sources.
 
-Numba's own cache keys an entry by the entry function's file alone and gives up where the directory cannot be written. This
-one is stamped with all kernel sources, reads a read-only directory (an image with baked kernels), and treats every I/O
-error or damaged file as a miss. The entries are pickles, so a directory that others may write is refused.
+Numba's own cache keys an entry by the entry function's file alone and gives up where the directory cannot be written.
+This one is stamped with all kernel sources, reads a read-only directory (an image with baked kernels), and treats every
+I/O error or damaged file as a miss. The entries are pickles, so a directory that others may write is refused.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def cache_directory() -> Path:
 
 @cache
 def usable_directory() -> Path | None:
-    """The cache directory, made 0700 where absent; None (with one log line) where it cannot be made or is not private."""
+    """The cache directory, made 0700 where absent; None (with a log line) where it cannot be made or is not private."""
     path = cache_directory()
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
 """Denormals flushed to zero while a kernel runs; the caller's floating-point mode comes back afterwards.
 
-A decaying hidden state reaches denormals within minutes of silence, and each operation on one costs about a hundred cycles.
-x86: FTZ and DAZ in MXCSR. ARM64: FZ in FPCR. Other hosts: nothing is changed.
+A decaying hidden state reaches denormals within minutes of silence, and each operation on one costs about a hundred
+cycles. x86: FTZ and DAZ in MXCSR. ARM64: FZ in FPCR. Other hosts: nothing is changed.
 """
 
 import platform

@@ -1,4 +1,4 @@
-"""The layout of weights and rows that the kernels read: panels of 16 outputs, contiguous over k, and aligned buffers."""
+"""The layout of weights and rows that the kernels read: panels of 16 outputs, contiguous over k; aligned buffers."""
 
 from __future__ import annotations
 

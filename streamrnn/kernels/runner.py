@@ -1,7 +1,7 @@
 """Run any program for a batch of slots: the one function that is compiled, for every model.
 
-Ops are the outer loop and sessions the inner one, so that each weight is read once per batch. Every row is checked before
-any state is touched, and each op writes only the rows of its own session.
+Ops are the outer loop and sessions the inner one, so that each weight is read once per batch. Every frame is checked
+before any state is touched, and each op writes only the rows of its own session.
 """
 
 from streamrnn.kernels import ops
@@ -170,10 +170,23 @@ def run_program(program, weights, arena, slots, x, y, work, rows):
         rows: (2, at least n) int64 scratch.
 
     Returns:
-        -1 when all were stepped; else `frame * n + session` of the first frame refused (NaN, Inf, or not a token id), and
-        then no state and no output has changed.
+        -1 when all were stepped; else `frame * n + session` of the first frame refused (NaN, Inf, or not a token id),
+        and then no state and no output has changed.
     """
     mode = flush_denormals()
     refused = _run(program, weights, arena, slots, x, y, work, rows)
     restore_mode(mode)
     return refused
+
+
+@entry("int64(float32[:,::1], int64)")
+def find_refused(frames, n_tokens):
+    """Index of the first of frames (n, input_size) that `run_program` would refuse, else -1; n_tokens 0: dense."""
+    for i in range(frames.shape[0]):
+        for j in range(frames.shape[1]):
+            value = frames[i, j]
+            if value - value != 0.0:  # NaN for NaN and Inf, and NaN differs from all
+                return i
+            if n_tokens > 0 and (value < 0 or value >= n_tokens or value != int(value)):
+                return i
+    return -1

@@ -29,8 +29,8 @@ def _forbid_unrolling(builder, branch):
 def fma_tile(typing_context, n_panels, xs, outs, weights, panel_bytes, n_k):
     """Add `n_panels` (literal) panels' products into the outputs of `len(xs)` sessions.
 
-    xs, outs: tuples of addresses (intp), one a session: inputs (n_k,) float32, outputs (n_panels * 16,) float32, updated
-    in place. weights: address of panels (n_panels, n_k, 16) float32, `panel_bytes` apart. n_k >= 1.
+    xs, outs: tuples of addresses (intp), one a session: inputs (n_k,) float32, outputs (n_panels * 16,) float32,
+    updated in place. weights: address of panels (n_panels, n_k, 16) float32, `panel_bytes` apart. n_k >= 1.
     """
     if not isinstance(n_panels, types.IntegerLiteral):
         return None
@@ -100,7 +100,7 @@ def _matmul_alone(x, out, weights, panel_bytes, n_panels, n_k):
 def matmul(rows, offset, out, out_stride, weights, n_panels, n_k):
     """Add `x @ w` of every session of a batch to its outputs.
 
-    rows: (n_sessions,) int64, addresses of the sessions' rows; x of session s starts `offset` bytes into it, (n_k,) float32.
+    rows: (n_sessions,) int64, addresses of the sessions' rows; x (n_k,) float32 starts `offset` bytes into each.
     out: address of the first session's outputs (n_panels * 16,) float32, `out_stride` bytes apart, updated in place.
     weights: address of (n_panels, n_k, 16) float32.
     The panel is the outer loop, so that it is read from the level-1 cache for all sessions but the first four.
@@ -117,7 +117,9 @@ def matmul(rows, offset, out, out_stride, weights, n_panels, n_k):
         while s + 4 <= n_sessions:
             xs = (rows[s] + offset, rows[s + 1] + offset, rows[s + 2] + offset, rows[s + 3] + offset)
             first = o + s * out_stride
-            fma_tile(1, xs, (first, first + out_stride, first + 2 * out_stride, first + 3 * out_stride), w, panel_bytes, n_k)
+            fma_tile(
+                1, xs, (first, first + out_stride, first + 2 * out_stride, first + 3 * out_stride), w, panel_bytes, n_k
+            )
             s += 4
         first = o + s * out_stride
         if s + 3 == n_sessions:

@@ -260,7 +260,7 @@ class _Compiler:
         (w_x, w_h), (b_x, b_h, merged), n = weights, biases, padded(node.size)
         r, z, new, new_h = (gates + i * n for i in range(4))
         after = node.reset == "after"
-        self._linear(Op.LINEAR, src, gates, w_x, merged[:2] + [b_x[2] if after else merged[2]])
+        self._linear(Op.LINEAR, src, gates, w_x, [*merged[:2], b_x[2] if after else merged[2]])
         self._linear(Op.ADD_LINEAR_STATE, 0, gates, w_h[:2], state=h)
         if after:
             self._linear(Op.LINEAR_STATE, 0, new_h, w_h[2:], b_h[2:], state=h)

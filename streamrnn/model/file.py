@@ -31,6 +31,12 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """SHA-256 (hex) of each tensor's bytes."""
 
 
+class _SafetensorsHeader(msgspec.Struct, rename={"metadata": "__metadata__"}):
+    """The part of safetensors' own header that we read; see https://github.com/huggingface/safetensors#format."""
+
+    metadata: dict[str, str] = {}
+
+
 class _Version(msgspec.Struct):
     version: int
 
@@ -64,11 +70,10 @@ def load_model(path: str | Path) -> Model:
     blob = Path(path).read_bytes()
     try:
         tensors = safetensors.numpy.load(blob)
-        with safetensors.safe_open(str(path), "numpy") as file:
-            metadata = file.metadata() or {}
+        top = msgspec.json.decode(blob[8 : 8 + int.from_bytes(blob[:8], "little")], type=_SafetensorsHeader)
     except (safetensors.SafetensorError, ValueError, KeyError, TypeError) as error:
         raise ModelFileError(f"{path} is not a readable safetensors file, or was cut short: {error}") from error
-    header = _read_header(metadata.get(METADATA_KEY), path)
+    header = _read_header(top.metadata.get(METADATA_KEY), path)
     for name, expected in header.digests.items():
         if name not in tensors:
             raise ModelFileError(f"{path}: tensor {name!r} is missing")

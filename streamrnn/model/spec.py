@@ -1,7 +1,7 @@
 """What a model is: a graph of named nodes over one frame, and the tensors it needs.
 
-A node reads nodes before it; `previous` reads another node's value at the step before, which is how a net written by hand
-keeps a hidden state. Equations, gate order and tensor names are PyTorch's.
+A node reads nodes before it; `previous` reads another node's value at the step before, which is how a net written by
+hand keeps a hidden state. Equations, gate order and tensor names are PyTorch's.
 """
 
 from __future__ import annotations
@@ -134,7 +134,8 @@ def _check_sizes(spec: Spec, node: Node) -> None:
     elif node.kind == "embedding":
         source = spec.node(node.inputs[0])
         if source.kind != "input" or not 0 < source.n_tokens <= node.n_tokens:
-            raise SpecError(f"node {node.name!r}: an embedding reads the token input, of at most {node.n_tokens} tokens")
+            expected = f"the token input, of at most {node.n_tokens} tokens"
+            raise SpecError(f"node {node.name!r}: an embedding reads {expected}")
     elif node.kind == "concat":
         if sum(sizes) != node.size:
             raise SpecError(f"node {node.name!r} joins {sum(sizes)} values, but its size is {node.size}")

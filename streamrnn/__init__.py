@@ -1,0 +1,46 @@
+"""Keep recurrent networks running: one session per live stream, its whole state one row that is never lost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from streamrnn.engine.engine import Engine
+from streamrnn.engine.scheduler import Output
+from streamrnn.engine.session import Session
+from streamrnn.errors import StreamrnnError
+from streamrnn.kernels.warmup import warmup
+from streamrnn.limits import Limits
+from streamrnn.model.card import Card
+from streamrnn.model.file import load_model
+from streamrnn.model.model import Model
+from streamrnn.model.spec import Node, Spec
+
+if TYPE_CHECKING:
+    from streamrnn.model.importers.torch import from_state_dict, from_torch
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Card",
+    "Engine",
+    "Limits",
+    "Model",
+    "Node",
+    "Output",
+    "Session",
+    "Spec",
+    "StreamrnnError",
+    "from_state_dict",
+    "from_torch",
+    "load_model",
+    "warmup",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load the importers on first use: they need torch, which serving never does."""
+    if name in {"from_torch", "from_state_dict"}:
+        from streamrnn.model.importers import torch as importer
+
+        return getattr(importer, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

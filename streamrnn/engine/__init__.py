@@ -1,0 +1,1 @@
+"""The engine: arena, sessions, scheduler, snapshots. Pure: the clock is passed in."""

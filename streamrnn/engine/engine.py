@@ -1,0 +1,299 @@
+"""The engine: models, their sessions, and the ticks that step them. Pure: no I/O, no clock, no threads.
+
+Two ways to use it, which may be mixed: *direct* (`session.step`, `session.run`, `Engine.step_many`) steps at once;
+*queued* (`Engine.push`, then `Engine.tick`) lets frames of many sessions form batches. The bits are the same.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from streamrnn.engine import snapshot
+from streamrnn.engine.lane import Lane
+from streamrnn.engine.scheduler import Output, Scheduler
+from streamrnn.engine.session import Session
+from streamrnn.errors import (
+    FrameError,
+    OptionError,
+    QueueFullError,
+    SequenceError,
+    SessionClosedError,
+    SessionExistsError,
+    SnapshotError,
+    UnknownModelError,
+    UnknownSessionError,
+    UsageError,
+)
+from streamrnn.kernels.packing import FloatArray
+from streamrnn.kernels.warmup import warmup
+from streamrnn.limits import Limits
+from streamrnn.model.model import Model
+
+
+def _random_id() -> str:
+    return secrets.token_hex(8)
+
+
+class Engine:
+    """Keeps sessions of several models. Not thread-safe: one thread uses it at a time.
+
+    Args:
+        limits: bounds; the arenas are sized by them when a model is added.
+        make_id: makes the ids of sessions that are opened without one.
+    """
+
+    def __init__(self, limits: Limits | None = None, make_id: Callable[[], str] = _random_id) -> None:
+        self.limits = limits or Limits()
+        self._make_id = make_id
+        self._lanes: dict[str, Lane] = {}
+        self._schedulers: dict[str, Scheduler] = {}
+        self._sessions: dict[str, Session] = {}
+        self._n_pending = 0
+
+    # ---- models
+
+    def add_model(self, name: str, model: Model) -> None:
+        """Serve `model` as `name`; compiles or loads the kernels if that was not done yet.
+
+        Raises:
+            OptionError: the name is empty or taken.
+        """
+        if not name or name in self._lanes:
+            raise OptionError(f"a model name must be new and not empty, got {name!r}")
+        warmup()
+        lane = Lane(name, model, self.limits)
+        self._lanes[name] = lane
+        self._schedulers[name] = Scheduler(lane, self.limits.max_run_frames)
+
+    @property
+    def models(self) -> dict[str, Model]:
+        """The models by name (a copy)."""
+        return {name: lane.model for name, lane in self._lanes.items()}
+
+    # ---- sessions
+
+    @property
+    def n_sessions(self) -> int:
+        """Open sessions of all models."""
+        return len(self._sessions)
+
+    def open(self, model: str, session_id: str | None = None) -> Session:
+        """Open a session, its state that of one that has seen no frame.
+
+        Raises:
+            UnknownModelError: no model of that name.
+            SessionExistsError: the id is taken.
+            CapacityError: every slot of the model is held.
+        """
+        lane = self._lanes.get(model)
+        if lane is None:
+            known = ", ".join(sorted(self._lanes)) or "none"
+            raise UnknownModelError(f"no model named {model!r}; the models are: {known}", model=model)
+        return self._add_session(lane, session_id)
+
+    def _add_session(self, lane: Lane, session_id: str | None) -> Session:
+        chosen = self._make_id() if session_id is None else session_id
+        if not 0 < len(chosen) <= self.limits.max_id_chars:
+            raise OptionError(f"a session id must have 1 to {self.limits.max_id_chars} characters, got {len(chosen)}")
+        if chosen in self._sessions:
+            raise SessionExistsError(f"session {chosen!r} is already open", session_id=chosen)
+        session = Session(self, lane, chosen, lane.arena.take())
+        self._sessions[chosen] = session
+        return session
+
+    def session(self, session_id: str) -> Session:
+        """The open session of that id.
+
+        Raises:
+            UnknownSessionError: there is none.
+        """
+        try:
+            return self._sessions[session_id]
+        except KeyError:
+            raise UnknownSessionError(f"no open session {session_id!r}", session_id=session_id) from None
+
+    def close(self, session: Session) -> None:
+        """Give the slot back and drop waiting frames; closing again does nothing."""
+        if session.slot < 0:
+            return
+        if session.n_pending:
+            self._n_pending -= session.n_pending
+            self._schedulers[session.model_name].remove(session)
+        session.lane.arena.release(session.slot)
+        session.slot = -1
+        del self._sessions[session.id]
+
+    def snapshot(self, session: Session) -> bytes:
+        """The session as bytes. Raises as `Session.require_idle`."""
+        session.require_idle("snapshot")
+        return snapshot.encode(
+            snapshot.SnapshotRecord(
+                model_digest=session.model.digest,
+                session_id=session.id,
+                epoch=session.epoch,
+                next_seq=session.next_seq,
+                state=session.lane.arena.rows[session.slot],
+            )
+        )
+
+    def restore(self, blob: bytes, session_id: str | None = None) -> Session:
+        """Open a session from a snapshot: same state, same numbering, and by law the same bits from here on.
+
+        Args:
+            blob: from `Session.snapshot`, in this process or another.
+            session_id: default: the snapshot's own where that is free, else a new one.
+
+        Raises:
+            SnapshotError: it is damaged, or of a model that this engine does not have.
+            SessionExistsError, CapacityError: as `open`.
+        """
+        record = snapshot.decode(blob)
+        lane = next((lane for lane in self._lanes.values() if lane.model.digest == record.model_digest), None)
+        if lane is None:
+            digest = record.model_digest[:12]
+            raise SnapshotError(f"the snapshot is of model {digest}..., which this engine does not have")
+        if record.state.size != lane.model.program.state_size:
+            raise SnapshotError(f"expected a state of {lane.model.program.state_size} values, got {record.state.size}")
+        if session_id is None and record.session_id not in self._sessions:
+            session_id = record.session_id
+        session = self._add_session(lane, session_id)
+        lane.arena.rows[session.slot] = record.state
+        session.next_seq = record.next_seq
+        session.applied_seq = record.next_seq - 1
+        session.epoch = record.epoch + 1
+        return session
+
+    def fork(self, session: Session, session_id: str | None = None) -> Session:
+        """A second session with the same state and numbering. Raises as `Session.require_idle` and `open`."""
+        session.require_idle("fork")
+        twin = self._add_session(session.lane, session_id)
+        twin.lane.arena.rows[twin.slot] = session.lane.arena.rows[session.slot]
+        twin.next_seq = session.next_seq
+        twin.applied_seq = session.applied_seq
+        return twin
+
+    # ---- stepping directly
+
+    def step_many(self, sessions: Sequence[Session], x: FloatArray) -> FloatArray:
+        """Step several sessions of one model by one frame each, in one kernel call per `max_batch` sessions.
+
+        Args:
+            sessions: n distinct sessions.
+            x: (n, input_size) float32, finite.
+
+        Returns:
+            (n, output_size) float32.
+
+        Raises:
+            FrameError: wrong shape, dtype or values; no session was stepped.
+            UsageError: sessions of several models, or one twice.
+            SessionClosedError: one was closed.
+        """
+        n = len(sessions)
+        if n == 0:
+            raise UsageError("step_many: expected at least one session")
+        lane = sessions[0].lane
+        self._check_batch(sessions, lane)
+        size = lane.model.input_size
+        if not isinstance(x, np.ndarray) or x.dtype != np.float32 or x.shape != (n, size):
+            got = f"{x.dtype} {x.shape}" if isinstance(x, np.ndarray) else type(x).__name__
+            raise FrameError(f"expected a float32 array of shape ({n}, {size}), got {got}", input_size=size)
+        if n > lane.max_batch:
+            lane.check(np.require(x, requirements=("C", "W")))
+        y = np.empty((n, lane.model.output_size), np.float32)
+        for start in range(0, n, lane.max_batch):
+            batch = sessions[start : start + lane.max_batch]
+            staging = lane.staging(len(batch))
+            staging.slots[:] = [session.slot for session in batch]
+            staging.x[0] = x[start : start + len(batch)]
+            refused = lane.step(staging)
+            if refused >= 0:
+                raise lane.refusal(x[refused], refused)
+            y[start : start + len(batch)] = staging.y[0]
+            for session in batch:
+                session.next_seq += 1
+                session.applied_seq += 1
+        return y
+
+    @staticmethod
+    def _check_batch(sessions: Sequence[Session], lane: Lane) -> None:
+        if len(set(sessions)) != len(sessions):
+            raise UsageError("step_many: every session may stand in the batch once")
+        for session in sessions:
+            if session.lane is not lane:
+                other = session.model_name
+                raise UsageError(f"step_many: expected sessions of model {lane.name!r}, got one of {other!r}")
+            if session.slot < 0 or session.n_pending:
+                session.require_idle("step_many")
+
+    # ---- stepping by ticks
+
+    @property
+    def n_pending(self) -> int:
+        """Frames waiting in all sessions."""
+        return self._n_pending
+
+    def next_deadline_ns(self) -> int | None:
+        """When the engine next wants a tick: 0 (at once) while frames wait, else None (not before the next push)."""
+        return 0 if self._n_pending else None
+
+    def push(
+        self, session: Session, seq: int, frames: bytes | bytearray | memoryview | FloatArray, now_ns: int = 0
+    ) -> None:
+        """Queue frames `seq, seq + 1, ...` of a session, all or none.
+
+        Args:
+            session: open.
+            seq: of the first frame; must be `session.next_seq`.
+            frames: little-endian float32 bytes of whole frames, or float32 (n_frames, input_size) or (input_size,).
+            now_ns: the caller's clock, ns.
+
+        Raises:
+            SequenceError: a gap or a duplicate; `fields["expected"]` is the seq that comes next.
+            FrameError: wrong size, dtype or values.
+            QueueFullError: more frames than `limits.max_queue_frames` would wait.
+            SessionClosedError: it was closed.
+        """
+        if session.slot < 0:
+            raise SessionClosedError(f"session {session.id!r} is closed")
+        expected = session.next_seq
+        if seq != expected:
+            kind = "was already taken" if seq < expected else "leaves a gap"
+            raise SequenceError(f"seq {seq} {kind}: expected seq {expected}", expected=expected, got=seq)
+        owned = session.lane.as_frames(frames)
+        waiting = session.n_pending
+        if waiting + len(owned) > self.limits.max_queue_frames:
+            raise QueueFullError(
+                f"{waiting} frames wait, {len(owned)} more exceed the limit of {self.limits.max_queue_frames}",
+                max_queue_frames=self.limits.max_queue_frames,
+                waiting=waiting,
+            )
+        session.queue.append(owned)
+        session.next_seq += len(owned)
+        session.last_push_ns = now_ns
+        self._n_pending += len(owned)
+        if not waiting:
+            self._schedulers[session.model_name].add(session)
+
+    def tick(self, now_ns: int = 0) -> list[Output]:
+        """Step one natural batch of every lane that has frames waiting; call again while `n_pending`."""
+        outputs: list[Output] = []
+        for scheduler in self._schedulers.values():
+            if scheduler.n_ready:
+                outputs += scheduler.tick()
+        self._n_pending -= sum(len(output.ys) for output in outputs)
+        return outputs
+
+    def finish(self, session: Session, now_ns: int = 0) -> list[Output]:
+        """Step all that waits in one session now, before other sessions."""
+        outputs: list[Output] = []
+        if session.n_pending:
+            scheduler = self._schedulers[session.model_name]
+            scheduler.remove(session)
+            while session.n_pending:
+                outputs.append(scheduler.run(session, self.limits.max_run_frames))
+            self._n_pending -= sum(len(output.ys) for output in outputs)
+        return outputs

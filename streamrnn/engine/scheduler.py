@@ -1,0 +1,83 @@
+"""Natural batching: whatever is ready when the kernel is free forms the batch. No timers, no waiting."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import NamedTuple
+
+import numpy as np
+
+from streamrnn.engine.lane import Lane
+from streamrnn.engine.session import Session
+from streamrnn.errors import InternalError
+from streamrnn.kernels.packing import FloatArray
+
+
+class Output(NamedTuple):
+    """The answers to frames `seq .. seq + n - 1` of one session."""
+
+    session: Session
+    seq: int
+    ys: FloatArray
+    """(n, output_size) float32, C-contiguous, owned by the receiver."""
+
+
+class Scheduler:
+    """Picks the batches of one lane: one frame of each ready session, round robin; a lone session gets a run of frames.
+
+    Args:
+        lane: whose sessions are stepped.
+        max_run_frames: most frames of a lone session in one tick.
+    """
+
+    def __init__(self, lane: Lane, max_run_frames: int) -> None:
+        self._lane = lane
+        self._max_run_frames = max_run_frames
+        self._ready: deque[Session] = deque()
+
+    @property
+    def n_ready(self) -> int:
+        """Sessions that have frames waiting."""
+        return len(self._ready)
+
+    def add(self, session: Session) -> None:
+        """A session whose queue was empty has frames now."""
+        self._ready.append(session)
+
+    def remove(self, session: Session) -> None:
+        """A session that is closed, or was stepped otherwise, leaves the ready ones."""
+        self._ready.remove(session)
+
+    def tick(self) -> list[Output]:
+        """Step one batch; empty when nothing is ready."""
+        ready = self._ready
+        n = min(len(ready), self._lane.max_batch)
+        picked = [ready.popleft() for _ in range(n)]
+        if n == 0:
+            return []
+        outputs = [self.run(picked[0], self._max_run_frames)] if n == 1 else self._step_batch(picked)
+        ready.extend(session for session in picked if session.queue.n_frames)
+        return outputs
+
+    def run(self, session: Session, max_frames: int) -> Output:
+        """Step the next run of frames of one session."""
+        lane = self._lane
+        frames = session.queue.take(max_frames)
+        ys = np.empty((len(frames), 1, lane.model.output_size), np.float32)
+        slots = lane.staging(1).slots
+        slots[0] = session.slot
+        if lane.run(slots, frames.reshape(-1, 1, lane.model.input_size), ys) >= 0:
+            raise InternalError("a checked frame was refused by the kernel")
+        return Output(session, session.advance(len(frames)), ys[:, 0])
+
+    def _step_batch(self, picked: list[Session]) -> list[Output]:
+        lane = self._lane
+        staging = lane.staging(len(picked))
+        x = staging.x[0]
+        for i, session in enumerate(picked):
+            staging.slots[i] = session.slot
+            x[i] = session.queue.take(1)[0]
+        if lane.step(staging) >= 0:
+            raise InternalError("a checked frame was refused by the kernel")
+        ys = staging.y[0].copy()
+        return [Output(session, session.advance(1), ys[i : i + 1]) for i, session in enumerate(picked)]

@@ -1,0 +1,189 @@
+"""A session: one sequence's life in the engine; its state is one row of the arena."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from streamrnn.engine.queue import FrameQueue
+from streamrnn.errors import FrameError, SessionClosedError, UsageError
+from streamrnn.kernels.packing import FloatArray
+
+if TYPE_CHECKING:
+    from streamrnn.engine.engine import Engine
+    from streamrnn.engine.lane import Lane
+    from streamrnn.model.model import Model
+
+_FLOAT32 = np.dtype(np.float32)
+
+
+class Session:
+    """Made by `Engine.open`, `Engine.restore` and `Session.fork`. Not thread-safe: one thread uses an engine at a time.
+
+    Attributes:
+        id: unique in its engine.
+        slot: row of the lane's arena; -1 once closed.
+        next_seq: seq that the next frame pushed or stepped gets.
+        applied_seq: seq of the last frame stepped, -1 before the first.
+        epoch: raised whenever the session changes its owner.
+        queue: frames pushed and not stepped yet.
+        last_push_ns: the clock passed with the last push.
+    """
+
+    __slots__ = (
+        "_engine",
+        "_lane",
+        "_shape",
+        "applied_seq",
+        "epoch",
+        "id",
+        "last_push_ns",
+        "next_seq",
+        "queue",
+        "slot",
+    )
+
+    def __init__(self, engine: Engine, lane: Lane, session_id: str, slot: int) -> None:
+        self._engine = engine
+        self._lane = lane
+        self._shape = (lane.model.input_size,)
+        self.id = session_id
+        self.slot = slot
+        self.next_seq = 0
+        self.applied_seq = -1
+        self.epoch = 0
+        self.queue = FrameQueue()
+        self.last_push_ns = 0
+
+    def __repr__(self) -> str:
+        return f"Session({self.id!r}, model={self.model_name!r}, next_seq={self.next_seq})"
+
+    @property
+    def lane(self) -> Lane:
+        """Where its row is."""
+        return self._lane
+
+    @property
+    def model(self) -> Model:
+        """The model it steps."""
+        return self._lane.model
+
+    @property
+    def model_name(self) -> str:
+        """Name of the model in the engine."""
+        return self._lane.name
+
+    @property
+    def n_pending(self) -> int:
+        """Frames pushed and not stepped yet."""
+        return self.queue.n_frames
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return self.slot < 0
+
+    def advance(self, n_frames: int) -> int:
+        """Count `n_frames` as stepped; the seq of the first of them."""
+        first = self.applied_seq + 1
+        self.applied_seq += n_frames
+        return first
+
+    def require_idle(self, operation: str) -> None:
+        """Check that the session is open and no frame waits.
+
+        Raises:
+            SessionClosedError: it was closed.
+            UsageError: frames wait for a tick.
+        """
+        if self.slot < 0:
+            raise SessionClosedError(f"session {self.id!r} is closed")
+        if self.queue.n_frames:
+            waiting = f"session {self.id!r} has {self.n_pending} frames waiting"
+            raise UsageError(f"{operation}: {waiting}; tick or finish first")
+
+    def step(self, x: FloatArray) -> FloatArray:
+        """Step by one frame.
+
+        Args:
+            x: (input_size,) float32, finite; token models: one id in [0, n_tokens).
+
+        Returns:
+            (output_size,) float32, owned by the caller.
+
+        Raises:
+            FrameError: wrong size, dtype or values; the state is unchanged.
+            SessionClosedError, UsageError: as `require_idle`.
+        """
+        if self.slot < 0 or self.queue.n_frames:
+            self.require_idle("step")
+        if x.__class__ is not np.ndarray or x.dtype != _FLOAT32 or x.shape != self._shape:
+            raise self._wrong_form(x, f"({self.model.input_size},)")
+        lane = self._lane
+        staging = lane.staging(1)
+        staging.slots[0] = self.slot
+        staging.x[0, 0] = x
+        if lane.step(staging) >= 0:
+            raise lane.refusal(x, 0)
+        self.next_seq += 1
+        self.applied_seq += 1
+        y: FloatArray = staging.y[0, 0].copy()
+        return y
+
+    def run(self, xs: FloatArray) -> FloatArray:
+        """Step by many frames in one kernel call; the same bits as one `step` for each.
+
+        Args:
+            xs: (n_frames, input_size) float32, as `step`; n_frames may be 0.
+
+        Returns:
+            (n_frames, output_size) float32.
+
+        Raises:
+            FrameError: one of the frames is refused; nothing was stepped.
+            SessionClosedError, UsageError: as `require_idle`.
+        """
+        self.require_idle("run")
+        size = self.model.input_size
+        if xs.__class__ is not np.ndarray or xs.dtype != _FLOAT32 or xs.ndim != 2 or xs.shape[1] != size:
+            raise self._wrong_form(xs, f"(n_frames, {size})")
+        n = len(xs)
+        ys = np.empty((n, 1, self.model.output_size), np.float32)
+        if n:
+            frames = np.require(xs, requirements=("C", "W")).reshape(n, 1, size)
+            slots = self._lane.staging(1).slots
+            slots[0] = self.slot
+            refused = self._lane.run(slots, frames, ys)
+            if refused >= 0:
+                raise self._lane.refusal(xs[refused], refused)
+        self.next_seq += n
+        self.applied_seq += n
+        return ys[:, 0]
+
+    def _wrong_form(self, x: object, shape: str) -> FrameError:
+        got = f"{x.dtype} {x.shape}" if isinstance(x, np.ndarray) else type(x).__name__
+        return FrameError(f"expected a float32 array of shape {shape}, got {got}", input_size=self.model.input_size)
+
+    def state(self) -> FloatArray:
+        """A copy of the state row, (state_size,) float32; `model.program.regions` tells what stands where."""
+        self.require_idle("state")
+        row: FloatArray = self._lane.arena.rows[self.slot].copy()
+        return row
+
+    def snapshot(self) -> bytes:
+        """The whole session as bytes (see `engine.snapshot`). Raises as `require_idle`."""
+        return self._engine.snapshot(self)
+
+    def fork(self, session_id: str | None = None) -> Session:
+        """A second session with the same state and numbering. Raises as `require_idle` and `Engine.open`."""
+        return self._engine.fork(self, session_id)
+
+    def reset(self) -> None:
+        """Return the state to that of a session that has seen no frame; numbering goes on. Raises as `require_idle`."""
+        self.require_idle("reset")
+        self._lane.arena.reset(self.slot)
+
+    def close(self) -> None:
+        """Give the slot back and drop waiting frames; closing again does nothing."""
+        self._engine.close(self)
