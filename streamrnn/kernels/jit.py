@@ -15,6 +15,8 @@ from numba import njit
 from streamrnn.kernels.cache import kernel_cache
 
 OPTIONS: dict[str, Any] = {"nogil": True, "fastmath": False, "error_model": "numpy", "boundscheck": False}
+INNER: dict[str, Any] = {**OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+"""Options of a function that only kernels call; entries into it from Python would double its compile time."""
 
 ENTRIES: list[tuple[Any, str]] = []
 """Entry kernels with their only signature, for `warmup`."""
@@ -22,12 +24,15 @@ ENTRIES: list[tuple[Any, str]] = []
 
 def inlined(function: Callable[..., Any]) -> Any:
     """A building block of a kernel: always inlined, so that vectors stay in registers."""
-    return njit(forceinline=True, **OPTIONS)(function)
+    return njit(forceinline=True, **INNER)(function)
 
 
 def outlined(function: Callable[..., Any]) -> Any:
-    """A part of a kernel that is compiled once and called, to keep compile time and code size down."""
-    return njit(**OPTIONS)(function)
+    """A part of a kernel that is compiled once and called, to keep compile time and code size down.
+
+    Nest few of them: numba optimises every function together with all that it calls, so each level costs again.
+    """
+    return njit(**INNER)(function)
 
 
 def entry(signature: str) -> Callable[[Callable[..., Any]], Any]:

@@ -1,6 +1,6 @@
 """The ops of a program: what each row of the int64 table means. The compiler writes it, the runner reads it.
 
-Offsets count float32 elements: `src`, `src2` and `dst` in the work row, `state` in the state row, `weights` and `bias` in
+Offsets count float32 elements: `src`, `src2`, `dst` in the work row, `state` in the state row, `weights` and `bias` in
 the weight buffer. "Padded" sizes are rounded up to `PANEL_SIZE`; every region starts on a multiple of it.
 """
 

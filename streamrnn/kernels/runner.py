@@ -121,37 +121,6 @@ def _run_op(op, weights, state_rows, work_rows, work_stride):
             _move(op, state_rows[s], work_rows[s])
 
 
-@outlined
-def _step(program, weights, state_rows, work_rows, work_stride, y, y_stride):
-    """All ops but the input, which the caller has put into the work rows."""
-    last = program.shape[0] - 1
-    for i in range(1, last):
-        _run_op(program[i], weights, state_rows, work_rows, work_stride)
-    for s in range(work_rows.size):
-        ops.copy(work_rows[s] + 4 * program[last, SRC], y + s * y_stride, program[last, N_IN])
-
-
-@outlined
-def _run(program, weights, arena, slots, x, y, work, rows):
-    n_frames, n = x.shape[0], slots.size
-    x_stride, y_stride, work_stride = 4 * x.shape[2], 4 * y.shape[2], 4 * work.shape[1]
-    x_address, y_address, weights_address = address_of(x), address_of(y), address_of(weights)
-    state_rows, work_rows = rows[0, :n], rows[1, :n]
-    for s in range(n):
-        state_rows[s] = address_of(arena) + slots[s] * 4 * arena.shape[1]
-        work_rows[s] = address_of(work) + s * work_stride
-    for t in range(n_frames):
-        refused = _accept_input(program[0], x_address + t * n * x_stride, x_stride, work_rows)
-        if refused >= 0:
-            return t * n + refused
-    for t in range(n_frames):
-        if n_frames > 1:
-            _accept_input(program[0], x_address + t * n * x_stride, x_stride, work_rows)
-        y_rows = y_address + t * n * y_stride
-        _step(program, weights_address, state_rows, work_rows, work_stride, y_rows, y_stride)
-    return ALL_STEPPED
-
-
 @entry(
     "int64(int64[:,::1], float32[::1], float32[:,::1], int64[::1],"
     " float32[:,:,::1], float32[:,:,::1], float32[:,::1], int64[:,::1])"
@@ -174,7 +143,26 @@ def run_program(program, weights, arena, slots, x, y, work, rows):
         and then no state and no output has changed.
     """
     mode = flush_denormals()
-    refused = _run(program, weights, arena, slots, x, y, work, rows)
+    n_frames, n, last = x.shape[0], slots.size, program.shape[0] - 1
+    x_stride, y_stride, work_stride = 4 * x.shape[2], 4 * y.shape[2], 4 * work.shape[1]
+    state_rows, work_rows = rows[0, :n], rows[1, :n]
+    for s in range(n):
+        state_rows[s] = address_of(arena) + slots[s] * 4 * arena.shape[1]
+        work_rows[s] = address_of(work) + s * work_stride
+    refused = ALL_STEPPED
+    for t in range(n_frames - 1, -1, -1):  # the first frame last: it stays in the work rows
+        index = _accept_input(program[0], address_of(x) + t * n * x_stride, x_stride, work_rows)
+        if index >= 0:
+            refused = t * n + index
+    if refused < 0:
+        for t in range(n_frames):
+            if t > 0:
+                _accept_input(program[0], address_of(x) + t * n * x_stride, x_stride, work_rows)
+            for i in range(1, last):
+                _run_op(program[i], address_of(weights), state_rows, work_rows, work_stride)
+            for s in range(n):
+                y_row = address_of(y) + (t * n + s) * y_stride
+                ops.copy(work_rows[s] + 4 * program[last, SRC], y_row, program[last, N_IN])
     restore_mode(mode)
     return refused
 

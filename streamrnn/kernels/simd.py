@@ -1,9 +1,9 @@
 """A vector of float32 lanes as a numba type, so that kernels read as formulas and never depend on auto-vectorisation.
 
-Vectors live in registers; `load` and `store` move them by address (an intp from `address_of`). Lane-wise `+ - * /` are
-single IEEE operations and `fma` is one fused multiply-add: nothing here may be contracted or reassociated, which is what
-makes every tile shape and batch give the same bits. The lane count is a property of the process (`WIDTH`); LLVM splits a
-vector that is wider than the host's registers.
+Vectors live in registers; `load` and `store` move them by address (an intp from `address_of`). Lane-wise `+ - * /`
+are single IEEE operations and `fma` is one fused multiply-add: nothing here may be contracted or reassociated, which
+is what makes every tile shape and batch give the same bits. The lane count is a property of the process (`WIDTH`);
+LLVM splits a vector that is wider than the host's registers.
 """
 
 import operator
