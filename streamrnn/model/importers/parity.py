@@ -1,0 +1,154 @@
+"""Prove that a draft computes what the original computes, and write it down as the parity certificate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from streamrnn.errors import UnsupportedError
+from streamrnn.kernels.packing import FloatArray, aligned_zeros
+from streamrnn.kernels.runner import run_program
+from streamrnn.kernels.warmup import warmup
+from streamrnn.model.card import Plain2
+from streamrnn.model.importers.layers import Draft
+from streamrnn.model.importers.torch_calls import Answers, Call
+from streamrnn.model.model import Model
+from streamrnn.model.spec import Spec
+
+TOLERANCE = 1e-4
+"""Largest error accepted, relative to the largest output where that is above 1."""
+GOOD_ENOUGH = 2e-6
+"""An error so small that no other reading is tried."""
+N_TRIAL_FRAMES = 17
+N_FRAMES = 256
+CHUNKINGS = (N_FRAMES, 7, 1)
+
+
+@dataclass(frozen=True)
+class Match:
+    """A draft and a convention that agree."""
+
+    draft: Draft
+    call: Call
+    error: float
+
+
+def play(model: Model, frames: FloatArray, chunk: int) -> FloatArray:
+    """The outputs (n, output_size) of a fresh session to `frames` (n, input_size), `chunk` frames a kernel call."""
+    warmup()
+    program = model.program
+    arena = aligned_zeros(1, max(program.state_size, 1))
+    arena[0, : program.state_size] = program.initial_state
+    work = aligned_zeros(1, program.work_size)
+    ys = np.empty((len(frames), 1, model.output_size), np.float32)
+    for start in range(0, len(frames), chunk):
+        x = np.ascontiguousarray(frames[start : start + chunk, None, :], np.float32)
+        run_program(
+            program.table, program.weights, arena, np.zeros(1, np.int64), x, ys[start : start + chunk], work,
+            np.zeros((2, 1), np.int64),
+        )  # fmt: skip
+    return ys[:, 0]
+
+
+def draw_frames(spec: Spec, tensors: dict[str, FloatArray], n: int, seed: int) -> FloatArray:
+    """Random frames (n, input_size): token ids, else normal values with half the frames three times as large.
+
+    Where the first layer is a normaliser, they are drawn so that it gives unit variance.
+    """
+    rng = np.random.default_rng(seed)
+    node = spec.nodes[0]
+    if node.n_tokens:
+        return rng.integers(0, node.n_tokens, (n, 1)).astype(np.float32)
+    frames = rng.standard_normal((n, node.size)) * rng.choice([1.0, 3.0], (n, 1))
+    first = next((other for other in spec.nodes[1:] if other.inputs == (node.name,)), None)
+    if first is not None and first.kind == "affine":
+        scale, shift = (tensors[f"{first.name}.{short}"].astype(np.float64) for short in ("scale", "shift"))
+        frames = (frames - shift) / np.where(scale == 0, 1.0, scale)
+    return np.asarray(frames, np.float32)
+
+
+def error_of(ys: FloatArray, answers: Answers) -> tuple[float, float]:
+    """Largest absolute error over the steps answered, and the largest absolute answer; NaN counts as infinite."""
+    worst = max(float(np.abs(ys[t].astype(np.float64) - answer).max()) for t, answer in answers.items())
+    largest = max(float(np.abs(answer).max()) for answer in answers.values())
+    return (worst, largest) if np.isfinite(worst) else (np.inf, largest)
+
+
+def find_match(drafts: Iterable[Draft], calls: Sequence[Call]) -> Match:
+    """The reading and the convention that agree best, the first that is good enough.
+
+    Raises:
+        UnsupportedError: none agrees; says what was tried.
+    """
+    report: dict[str, str] = {}
+    best: Match | None = None
+    n_drafts = 0
+    cached: dict[tuple[str, int], Answers | str] = {}
+    for draft in drafts:
+        n_drafts += 1
+        model = Model(draft.spec, draft.tensors)
+        frames = draw_frames(draft.spec, draft.tensors, N_TRIAL_FRAMES, seed=1)
+        ys = play(model, frames, N_TRIAL_FRAMES)
+        for call in calls:
+            key = (call.name, model.output_size)
+            if key not in cached:
+                cached[key] = _try(call, frames, model.output_size)
+            answers = cached[key]
+            if isinstance(answers, str):
+                report.setdefault(call.name, answers)
+                continue
+            error, largest = error_of(ys, answers)
+            report[call.name] = f"differs by {error:.2g}, read as {draft.reading}"
+            if error <= TOLERANCE * max(1.0, largest) and (best is None or error < best.error):
+                best = Match(draft, call, error)
+        if best is not None and best.error <= GOOD_ENOUGH:
+            return best
+    if best is None:
+        raise _no_match(n_drafts, report)
+    return best
+
+
+def _try(call: Call, frames: FloatArray, output_size: int) -> Answers | str:
+    try:
+        return call.run(frames, output_size)
+    except UnsupportedError:
+        raise
+    except Exception as error:
+        return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"[:160]
+
+
+def _no_match(n_drafts: int, report: dict[str, str]) -> UnsupportedError:
+    lines = "".join(f"\n  {name}: {fault}" for name, fault in report.items())
+    return UnsupportedError(
+        f"the module's own forward agrees with none of {n_drafts} readings of its layers within {TOLERANCE}. "
+        f"Calls tried:{lines}\nIf its forward joins the layers in another way, write the graph as a spec and "
+        "give it to streamrnn.from_state_dict(module.state_dict(), spec)"
+    )
+
+
+def certify(model: Model, match: Match, framework: str) -> dict[str, Plain2]:
+    """The parity certificate: the match tried again on more frames, in several chunkings.
+
+    Raises:
+        UnsupportedError: the match does not hold on them.
+    """
+    frames = draw_frames(model.spec, model.tensors, N_FRAMES, seed=2)
+    plays = [play(model, frames, chunk) for chunk in CHUNKINGS]
+    assert all(np.array_equal(plays[0].view(np.uint32), ys.view(np.uint32)) for ys in plays)
+    answers = match.call.run(frames, model.output_size)
+    error, largest = error_of(plays[0], answers)
+    if error > TOLERANCE * max(1.0, largest):
+        raise _no_match(1, {match.call.name: f"differs by {error:.2g} over {N_FRAMES} frames"})
+    return {
+        "framework": framework,
+        "max_abs_error": error,
+        "max_abs_output": largest,
+        "n_frames": N_FRAMES,
+        "n_compared": len(answers),
+        "call": match.call.name,
+        "reading": match.draft.reading,
+        "frames": "random token ids" if model.n_tokens else "random normal, of variance 1 and 9",
+        "chunkings": list(CHUNKINGS),
+    }

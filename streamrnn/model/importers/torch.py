@@ -1,0 +1,45 @@
+"""Models from PyTorch: from a module, proved against its own forward, or from a state dict and a spec."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from streamrnn.model.card import Card
+from streamrnn.model.importers.parity import certify, find_match
+from streamrnn.model.importers.state_dict import from_state_dict
+from streamrnn.model.importers.torch_calls import calls_of
+from streamrnn.model.importers.torch_readings import readings_of
+from streamrnn.model.model import Model
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["from_state_dict", "from_torch"]
+
+
+def from_torch(module: nn.Module, *, card: Card | None = None) -> Model:
+    """The model that computes what `module` computes in eval mode, one frame at a time.
+
+    The order of the layers, the activations in between and the way the module is called are guessed, and each guess is
+    run against the module's own forward; the one that agrees is taken, with its errors in `card.certificate`.
+
+    Args:
+        module: its layers are among those of `docs/reference/importing.md`; not modified.
+        card: description; its certificate is replaced.
+
+    Raises:
+        UnsupportedError: a layer cannot be streamed (named, with the reason), or no guess agrees with the forward.
+    """
+    import torch
+
+    drafts = readings_of(module)
+    first = next(drafts)
+    node = first.spec.nodes[0]
+    calls = list(calls_of(module, node.size, bool(node.n_tokens)))
+    match = find_match(itertools.chain([first], drafts), calls)
+    model = Model(match.draft.spec, match.draft.tensors)
+    certificate = certify(model, match, f"torch {torch.__version__}")
+    return model.with_card(msgspec.structs.replace(card or Card(), certificate=certificate))

@@ -1,0 +1,205 @@
+"""How a module may be called: layouts of the frames, hidden states handed in, all steps or the last one handed back."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamrnn.errors import UnsupportedError
+from streamrnn.kernels.packing import FloatArray
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+Answers = dict[int, NDArray[np.float64]]
+"""Outputs by step, flattened."""
+
+INIT_METHODS = ("initHidden", "init_hidden", "initial_state", "init_state")
+
+
+@dataclass(frozen=True)
+class Call:
+    """One convention; `run` takes frames (n, input_size) and the output size, and gives what the module answers."""
+
+    name: str
+    run: Callable[[FloatArray, int], Answers]
+
+
+def calls_of(module: nn.Module, input_size: int, is_token: bool) -> Iterator[Call]:
+    """The conventions to try on copies of `module`, most likely first.
+
+    Raises:
+        UnsupportedError: the module cannot be copied.
+    """
+    n_required, n_most = _arity(module)
+    layouts = _layouts(input_size, is_token, _is_batch_first(module))
+    if n_required <= 1:
+        for layout, shape in layouts.items():
+            yield Call(f"module(x {layout})", _whole(module, shape, (), is_token))
+    if n_required <= 2 and n_most >= 2:
+        for layout, shape in layouts.items():
+            for label, hidden in _hiddens(module):
+                yield Call(f"module(x {layout}, {label})", _whole(module, shape, (hidden,), is_token))
+    if n_most >= 2:
+        for layout, frame_shape in _frame_layouts(input_size, is_token).items():
+            for label, hidden in _hiddens(module):
+                name = f"module(frame {layout}, {label}) stepwise"
+                yield Call(name, _stepwise(module, frame_shape, hidden, is_token, is_spread=n_required > 2))
+
+
+def _arity(module: nn.Module) -> tuple[int, int]:
+    """Positional arguments that the forward needs, and takes at most."""
+    try:
+        parameters = inspect.signature(module.forward).parameters.values()
+    except (TypeError, ValueError):
+        return 1, 1
+    positional = [p for p in parameters if p.kind in {p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD}]
+    has_rest = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+    return sum(p.default is p.empty for p in positional), len(positional) + (2 if has_rest else 0)
+
+
+def _is_batch_first(module: nn.Module) -> bool:
+    return any(getattr(child, "batch_first", False) for child in module.modules())
+
+
+def _layouts(input_size: int, is_token: bool, is_batch_first: bool) -> dict[str, tuple[int, ...]]:
+    """Shapes of a whole sequence, with -1 for its length."""
+    i = input_size
+    shapes: list[tuple[int, ...]] = [(-1, 1), (1, -1), (-1,)] if is_token else [(-1, 1, i), (1, -1, i), (-1, i)]
+    if is_batch_first:
+        shapes[:2] = reversed(shapes[:2])
+    if not is_token and i == 1:
+        shapes += [(1, -1), (-1,)]
+    return {str(shape).replace("-1", "T"): shape for shape in shapes}
+
+
+def _frame_layouts(input_size: int, is_token: bool) -> dict[str, tuple[int, ...]]:
+    i = input_size
+    shapes: list[tuple[int, ...]] = [(1,), (1, 1), ()] if is_token else [(1, i), (1, 1, i), (i,)]
+    return {str(shape): shape for shape in shapes}
+
+
+def _hiddens(module: nn.Module) -> Iterator[tuple[str, Any]]:
+    """First hidden states to hand in: the module's own, None, and zeros of the sizes that it names."""
+    import torch
+
+    for name in INIT_METHODS:
+        method = getattr(module, name, None)
+        for args in ((), (1,)):
+            try:
+                if callable(method):
+                    yield f"{name}{args if args else '()'}".replace(",", ""), method(*args)
+                    break
+            except (TypeError, RuntimeError, AttributeError):
+                continue
+    yield "None", None
+    for child in module.modules():
+        if isinstance(child, torch.nn.RNNBase):
+            zeros = torch.zeros(child.num_layers, 1, child.hidden_size, dtype=_dtype(module))
+            yield "zeros", (zeros, zeros.clone()) if child.mode == "LSTM" else zeros
+    sizes = [size for size in (getattr(module, "hidden_size", None), _classic_size(module)) if isinstance(size, int)]
+    for size in dict.fromkeys(sizes):
+        yield f"zeros (1, {size})", torch.zeros(1, size, dtype=_dtype(module))
+        yield f"zeros ({size},)", torch.zeros(size, dtype=_dtype(module))
+
+
+def _classic_size(module: nn.Module) -> int | None:
+    return getattr(getattr(module, "i2h", None), "out_features", None)
+
+
+def _dtype(module: nn.Module) -> torch.dtype:
+    """float64 where the module computes in it, else float32."""
+    import torch
+
+    is_double = any(parameter.dtype == torch.float64 for parameter in module.parameters())
+    return torch.float64 if is_double else torch.float32
+
+
+def _own_copy(module: nn.Module) -> nn.Module:
+    try:
+        twin = copy.deepcopy(module)
+    except Exception as error:
+        raise UnsupportedError(
+            f"{type(module).__name__} cannot be copied, and its forward is not run on the original: {error}"
+        ) from error
+    return twin.to("cpu", _dtype(module)).eval().requires_grad_(False)
+
+
+def _tensor(frames: FloatArray, shape: tuple[int, ...], module: nn.Module, is_token: bool) -> torch.Tensor:
+    import torch
+
+    x = torch.from_numpy(np.ascontiguousarray(frames)).reshape(shape)
+    return x.long() if is_token else x.to(_dtype(module))
+
+
+def _first_tensor(answer: Any) -> NDArray[np.float64]:
+    import torch
+
+    while isinstance(answer, tuple | list) and answer:
+        answer = answer[0]
+    if not isinstance(answer, torch.Tensor):
+        raise TypeError(f"it answered {type(answer).__name__}, expected a tensor or a tuple that starts with one")
+    return np.asarray(answer.detach().to(torch.float64).numpy()).reshape(-1)
+
+
+def _whole(
+    module: nn.Module, shape: tuple[int, ...], rest: tuple[Any, ...], is_token: bool
+) -> Callable[[FloatArray, int], Answers]:
+    def run(frames: FloatArray, output_size: int) -> Answers:
+        n = len(frames)
+        first = _answer(module, frames, shape, rest, is_token)
+        if first.size == n * output_size:
+            return dict(enumerate(first.reshape(n, output_size)))
+        if first.size != output_size:
+            raise ValueError(f"it answered {first.size} values to {n} frames, expected {output_size} or {n} times that")
+        answers = {n - 1: first}
+        for length in (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144):
+            if length < n:
+                answers[length - 1] = _answer(module, frames[:length], shape, rest, is_token)
+        return answers
+
+    return run
+
+
+def _answer(
+    module: nn.Module, frames: FloatArray, shape: tuple[int, ...], rest: tuple[Any, ...], is_token: bool
+) -> NDArray[np.float64]:
+    import torch
+
+    twin = _own_copy(module)
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return _first_tensor(twin(_tensor(frames, shape, module, is_token), *rest))
+
+
+def _stepwise(
+    module: nn.Module, shape: tuple[int, ...], hidden: Any, is_token: bool, is_spread: bool
+) -> Callable[[FloatArray, int], Answers]:
+    import torch
+
+    def run(frames: FloatArray, output_size: int) -> Answers:
+        twin = _own_copy(module)
+        answers: Answers = {}
+        state = hidden
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for t, frame in enumerate(frames):
+                x = _tensor(frame, shape, module, is_token)
+                answer = twin(x, *state) if is_spread and isinstance(state, tuple) else twin(x, state)
+                if not isinstance(answer, tuple | list) or len(answer) < 2:
+                    raise TypeError("it answered no hidden state to hand to the next step")
+                answers[t] = _first_tensor(answer)
+                if answers[t].size != output_size:
+                    raise ValueError(f"it answered {answers[t].size} values to a frame, expected {output_size}")
+                state = answer[1] if len(answer) == 2 else tuple(answer[1:])
+        return answers
+
+    return run
