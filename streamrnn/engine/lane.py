@@ -33,6 +33,7 @@ class Lane:
     Attributes:
         max_batch: most sessions in one kernel call.
         staging: `staging(n)` gives the arrays of a batch of n; all views of the same memory.
+        one: `staging(1)`, and `frame`, `output` its x (input_size,) and y (output_size,).
     """
 
     def __init__(self, name: str, model: Model, limits: Limits) -> None:
@@ -48,6 +49,9 @@ class Lane:
         self._x = aligned_zeros(1, self.max_batch, model.input_size)
         self._y = aligned_zeros(1, self.max_batch, model.output_size)
         self.staging = cache(self._make_staging)
+        self.one = self.staging(1)
+        self.frame: FloatArray = self.one.x[0, 0]
+        self.output: FloatArray = self.one.y[0, 0]
 
     def _make_staging(self, n: int) -> Staging:
         return Staging(self._slots[:n], self._x[:, :n], self._y[:, :n])

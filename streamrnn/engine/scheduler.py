@@ -64,7 +64,7 @@ class Scheduler:
         lane = self._lane
         frames = session.queue.take(max_frames)
         ys = np.empty((len(frames), 1, lane.model.output_size), np.float32)
-        slots = lane.staging(1).slots
+        slots = lane.one.slots
         slots[0] = session.slot
         if lane.run(slots, frames.reshape(-1, 1, lane.model.input_size), ys) >= 0:
             raise InternalError("a checked frame was refused by the kernel")

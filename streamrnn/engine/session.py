@@ -121,15 +121,14 @@ class Session:
         if x.__class__ is not np.ndarray or x.dtype != _FLOAT32 or x.shape != self._shape:
             raise self._wrong_form(x, f"({self.model.input_size},)")
         lane = self._lane
-        staging = lane.staging(1)
-        staging.slots[0] = self.slot
-        staging.x[0, 0] = x
-        if lane.step(staging) >= 0:
+        one = lane.one
+        one.slots[0] = self.slot
+        lane.frame[:] = x
+        if lane.run(one.slots, one.x, one.y) >= 0:
             raise lane.refusal(x, 0)
         self.next_seq += 1
         self.applied_seq += 1
-        y: FloatArray = staging.y[0, 0].copy()
-        return y
+        return lane.output.copy()
 
     def run(self, xs: FloatArray) -> FloatArray:
         """Step by many frames in one kernel call; the same bits as one `step` for each.
@@ -152,7 +151,7 @@ class Session:
         ys = np.empty((n, 1, self.model.output_size), np.float32)
         if n:
             frames = np.require(xs, requirements=("C", "W")).reshape(n, 1, size)
-            slots = self._lane.staging(1).slots
+            slots = self._lane.one.slots
             slots[0] = self.slot
             refused = self._lane.run(slots, frames, ys)
             if refused >= 0:
