@@ -116,10 +116,5 @@ class Codec:
         return OversizedError(f"expected at most {expected} frames in a message, got {n}", expected=expected, got=n)
 
 
-def tag_of(message: Message) -> str:
-    """Return the `type` that stands for a message on the wire."""
-    return str(type(message).__struct_config__.tag)
-
-
 def _kind(is_text: bool) -> str:
     return "text" if is_text else "binary"

@@ -67,6 +67,10 @@ CONNECTION: Mapping[ConnectionState, Mapping[Event, ConnectionState]] = {
 """What may happen on a connection; `end` is a fatal error, the deadline of `go_away`, or a close by either side."""
 
 
+OPENING: Final = frozenset({"open", "restore", "fork"})
+"""What a draining server takes no more."""
+
+
 def handle_after(state: HandleState, event: Event, handle: int) -> HandleState:
     """Return the state of `handle` after `event`.
 
@@ -100,6 +104,6 @@ def _handle_refusal(state: HandleState, handle: int) -> StreamrnnError:
 
 
 def _connection_refusal(state: ConnectionState, event: Event) -> StreamrnnError:
-    if state == DRAINING and event in CONNECTION[OPEN]:
+    if state == DRAINING and event in OPENING:
         return DrainingError("the server is stopping and takes no new sessions")
     return OrderError(f"{event} is not legal on a connection that is {state}")

@@ -1,0 +1,1 @@
+"""The only asyncio: sockets, HTTP, metrics, clock and signals around the hub."""

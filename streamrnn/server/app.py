@@ -1,0 +1,215 @@
+"""The server: a port, the pump behind it, warm-up, and a stop that finishes what was begun."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import threading
+from collections.abc import Callable, Mapping
+from types import TracebackType
+
+from streamrnn.engine.engine import Engine
+from streamrnn.errors import OptionError
+from streamrnn.kernels.warmup import warmup
+from streamrnn.limits import Limits
+from streamrnn.model.model import Model
+from streamrnn.server.connection import Connection
+from streamrnn.server.front import STOPPING, Front
+from streamrnn.server.pump import Pump, clock_ns
+from streamrnn.server.wheel import Wheel
+from streamrnn.serving.hub import Hub
+
+log = logging.getLogger("streamrnn.server")
+
+BACKLOG = 1024
+N_BUCKETS = 512
+MIN_TICK_MS = 5
+MAX_TICK_MS = 250
+FORCED = 1
+"""Exit status after a second signal, or when warm-up failed."""
+
+
+class Server:
+    """Serves models over websockets on one port.
+
+    Args:
+        models: by the name that clients open.
+        host: address to bind.
+        port: 0 lets the system choose; read `port` after `start`.
+        limits: bounds.
+
+    Raises:
+        OptionError: a model's name cannot be used on the wire.
+    """
+
+    def __init__(
+        self, models: Mapping[str, Model], host: str = "127.0.0.1", port: int = 8765, limits: Limits | None = None
+    ) -> None:
+        self.limits = limits or Limits()
+        self.host = host
+        self.port = port
+        self.models = dict(models)
+        for name in self.models:
+            if not 1 <= len(name) <= self.limits.max_id_chars:
+                raise OptionError(f"a model name must have 1 to {self.limits.max_id_chars} characters, got {name!r}")
+        self.hub = Hub(Engine(limits=self.limits), self.limits)
+        self.front = Front(self.hub, self.models)
+        self.connections: set[Connection] = set()
+        self.status = 0
+        self._listener: asyncio.Server | None = None
+        self._is_stopping = False
+
+    async def __aenter__(self) -> Server:
+        await self.start()
+        await self.ready.wait()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Open the port, then compile the kernels in a thread: live at once, ready later.
+
+        Raises:
+            OSError: the port cannot be bound.
+        """
+        self._loop = asyncio.get_running_loop()
+        self.ready = asyncio.Event()
+        self.stopped = asyncio.Event()
+        self.pump = Pump(self._loop, self.hub)
+        limits = self.limits
+        shortest_ms = min(limits.handshake_timeout_ms, limits.ping_interval_ms, limits.ping_timeout_ms)
+        self._tick_s = min(max(shortest_ms // 4, MIN_TICK_MS), MAX_TICK_MS) / 1000
+        self.wheel: Wheel[Connection] = Wheel(int(self._tick_s * 1e9), N_BUCKETS, clock_ns())
+        self._listener = await self._loop.create_server(lambda: Connection(self), self.host, self.port, backlog=BACKLOG)
+        self.port = self._listener.sockets[0].getsockname()[1]
+        self._turn_timer = self._loop.call_later(self._tick_s, self._turn_wheel)
+        log.info("listening on %s port %d", self.host, self.port)
+        threading.Thread(target=self._warm_up, name="warm-up", daemon=True).start()
+
+    async def serve(self) -> int:
+        """Start, and return the exit status once stopped."""
+        await self.start()
+        await self.stopped.wait()
+        return self.status
+
+    def begin_stop(self) -> None:
+        """Take no new work, tell every client, and stop at the deadline or when the last connection is gone."""
+        if self._is_stopping:
+            return
+        self._is_stopping = True
+        self.front.unready_reason = STOPPING
+        log.info("stopping: %d connections, %d sessions", len(self.hub.peers), self.hub.n_sessions)
+        if self._listener is not None:
+            self._listener.close()
+        self.hub.drain(self.limits.drain_ms)
+        self.pump.wake()
+        # A quarter of the time is kept for the closing handshakes.
+        self._end_timer = self._loop.call_later(self.limits.drain_ms / 1000 * 0.75, self._end)
+        self._force_timer = self._loop.call_later(self.limits.drain_ms / 1000, self.abort)
+        self._finish_if_empty()
+
+    async def stop(self) -> None:
+        """Stop gracefully; returns when every connection is gone."""
+        self.begin_stop()
+        await self.stopped.wait()
+
+    def abort(self) -> None:
+        """Drop every connection and stop at once."""
+        self.begin_stop()
+        for connection in list(self.connections):
+            connection.abort()
+        self._finish()
+
+    def forget(self, connection: Connection) -> None:
+        """A connection is gone."""
+        self.connections.discard(connection)
+        self.wheel.drop(connection)
+        if self._is_stopping:
+            self._finish_if_empty()
+
+    def _end(self) -> None:
+        self.hub.end(clock_ns())
+        self.pump.write()
+
+    def _finish_if_empty(self) -> None:
+        if not self.connections:
+            self._finish()
+
+    def _finish(self) -> None:
+        if not self.stopped.is_set():
+            self._end_timer.cancel()
+            self._force_timer.cancel()
+            self._turn_timer.cancel()
+            self.stopped.set()
+            log.info("stopped")
+
+    def _turn_wheel(self) -> None:
+        now_ns = clock_ns()
+        for connection in self.wheel.advance(now_ns):
+            connection.on_due(now_ns)
+        self._turn_timer = self._loop.call_later(self._tick_s, self._turn_wheel)
+
+    def _warm_up(self) -> None:
+        fault: Exception | None = None
+        try:
+            warmup()
+        except Exception as raised:
+            fault = raised
+        try:
+            self._loop.call_soon_threadsafe(self._warmed_up, fault)
+        except RuntimeError:
+            log.debug("the loop ended before warm-up did")
+
+    def _warmed_up(self, fault: Exception | None) -> None:
+        if fault is not None:
+            log.error("warm-up failed", exc_info=fault)
+            self.status = FORCED
+            self.begin_stop()
+        elif not self._is_stopping:
+            # Only now: adding a model compiles what is not compiled yet, which would keep the port shut.
+            for name, model in self.models.items():
+                self.hub.engine.add_model(name, model)
+            self.front.unready_reason = None
+            self.ready.set()
+            log.info("ready: %s", ", ".join(sorted(self.models)))
+
+
+def run(models: Mapping[str, Model], host: str = "127.0.0.1", port: int = 8765, limits: Limits | None = None) -> int:
+    """Serve until SIGTERM or SIGINT and return the exit status; a second signal exits at once.
+
+    Prints nothing; what happens is logged under `streamrnn.server`.
+
+    Raises:
+        OSError: the port cannot be bound.
+    """
+    server = Server(models, host, port, limits)
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(_serve_until_signal(server))
+
+
+async def _serve_until_signal(server: Server) -> int:
+    loop = asyncio.get_running_loop()
+
+    def on_signal() -> None:
+        if server._is_stopping:
+            server.status = FORCED
+            server.abort()
+        else:
+            server.begin_stop()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    return await server.serve()
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return uvloop's loop where it is installed; it serves a message in half the time of asyncio's."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop

@@ -1,0 +1,218 @@
+"""One socket: a thin `asyncio.Protocol` around the Sans-I/O websocket of the `websockets` library.
+
+The transport stands behind two calls: `Peer.receive` takes the bytes of a message, `Connection.deliver` writes those
+that the peer has collected. No task and no future belong to a connection or a message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from typing import TYPE_CHECKING, cast
+
+from websockets.exceptions import PayloadTooBig
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Request
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+
+from streamrnn.errors import OversizedError
+from streamrnn.server.front import select_protocol
+from streamrnn.server.pump import clock_ns
+from streamrnn.serving.peer import Peer
+from streamrnn.wire.refusal import GOING_AWAY, INTERNAL, RESTART
+
+if TYPE_CHECKING:
+    from streamrnn.server.app import Server
+
+log = logging.getLogger("streamrnn.server")
+ws_log = logging.getLogger("streamrnn.server.websocket")
+ws_log.setLevel(logging.WARNING)  # the library tells of every handshake, so of every health check
+
+CLOSE_TIMEOUT_NS = 2_000_000_000
+"""How long a client may take to close the TCP connection after the websocket's close."""
+NS_PER_MS = 1_000_000
+FIN = 0x80
+
+
+class Connection(asyncio.Protocol):
+    """The shell of one connection, from accept to loss."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._limits = server.limits
+        self._pump = server.pump
+        self._ws = ServerProtocol(
+            select_subprotocol=select_protocol,
+            max_size=server.limits.max_message_bytes,
+            logger=ws_log,
+        )
+        self._transport: asyncio.Transport = None  # type: ignore[assignment]
+        self._peer: Peer | None = None
+        self._parts: bytearray | None = None
+        self._part_is_text = False
+        self._heard_ns = 0
+        self._pinged_ns = 0
+        self._is_ending = False
+
+    # ---- asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Start the handshake's deadline."""
+        self._transport = cast(asyncio.Transport, transport)
+        plug = transport.get_extra_info("socket")
+        if plug is not None and plug.family != getattr(socket, "AF_UNIX", None):
+            plug.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._server.connections.add(self)
+        self._server.wheel.put(self, clock_ns() + self._limits.handshake_timeout_ms * NS_PER_MS)
+
+    def data_received(self, chunk: bytes) -> None:
+        """Parse and queue; stepping and writing come with the pump's next flush."""
+        self._heard_ns = now_ns = clock_ns()
+        ws = self._ws
+        ws.receive_data(chunk)
+        for event in ws.events_received():
+            if isinstance(event, Frame):
+                self._take_frame(event, now_ns)
+            elif isinstance(event, Request):
+                self._take_handshake(event)
+        if ws.parser_exc is not None:
+            self._fail_parsing(ws.parser_exc)
+        if ws.writes:
+            self._send_library_bytes()
+        self._pump.wake()
+
+    def eof_received(self) -> None:
+        """Let the transport close: a websocket never writes after the other side's end."""
+        self._ws.receive_eof()
+        self._ws.data_to_send()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Close the connection's sessions."""
+        self._server.forget(self)
+        if self._peer is not None:
+            self._pump.writers.pop(self._peer, None)
+            self._pump.hub.detach(self._peer)
+            self._peer = None
+
+    # ---- the seam: bytes in, bytes out
+
+    def _take_frame(self, frame: Frame, now_ns: int) -> None:
+        opcode = frame.opcode
+        if self._peer is None or opcode >= Opcode.CLOSE:
+            return
+        if frame.fin and opcode is not Opcode.CONT:
+            self._peer.receive(frame.data, opcode is Opcode.TEXT, now_ns)
+            return
+        if opcode is not Opcode.CONT:
+            self._parts, self._part_is_text = bytearray(), opcode is Opcode.TEXT
+        if self._parts is None:
+            return
+        self._parts += frame.data
+        if frame.fin:
+            whole, self._parts = self._parts, None
+            self._peer.receive(whole, self._part_is_text, now_ns)
+
+    def deliver(self, peer: Peer) -> None:
+        """Write all that `peer` has collected in one call, and close the websocket if the peer says so."""
+        if self._transport.is_closing():
+            return
+        messages = peer.take()
+        if messages and self._ws.state is State.OPEN:
+            opcode = Opcode.TEXT if peer.codec.is_text else Opcode.BINARY
+            self._write(b"".join([part for message in messages for part in (header(opcode, len(message)), message)]))
+        if peer.close_code is not None:
+            self._close(peer.close_code)
+
+    def _write(self, chunk: bytes) -> None:
+        transport = self._transport
+        transport.write(chunk)
+        if transport.get_write_buffer_size() > self._limits.max_outbox_bytes:
+            self._pump.hub.tally.n_slow_readers += 1
+            log.warning("a slow reader is dropped: %d bytes unsent", transport.get_write_buffer_size())
+            transport.abort()
+
+    # ---- opening, closing, silence
+
+    def _take_handshake(self, asked: Request) -> None:
+        ws = self._ws
+        if ws.parser_exc is not None or ws.eof_sent:  # broken already, behind the handshake in the same bytes
+            self._transport.abort()
+            return
+        response = self._server.front.decide(ws, asked)
+        ws.send_response(response)
+        if ws.state is not State.OPEN:
+            return
+        self._peer = self._pump.hub.attach(str(ws.subprotocol))
+        self._pump.writers[self._peer] = self
+        self._server.wheel.put(self, self._heard_ns + self._limits.ping_interval_ms * NS_PER_MS)
+
+    def _fail_parsing(self, fault: Exception) -> None:
+        """The websocket layer refused what came: tell the client in our own words, where it can still listen."""
+        peer = self._peer
+        if peer is None or peer.close_code is not None:
+            return
+        if isinstance(fault, PayloadTooBig):
+            peer.fail(OversizedError(f"expected at most {self._limits.max_message_bytes} bytes in a message"))
+            opcode = Opcode.TEXT if peer.codec.is_text else Opcode.BINARY
+            for message in peer.take():
+                self._transport.write(header(opcode, len(message)) + message)
+        else:
+            peer.close(self._ws.close_sent.code if self._ws.close_sent else INTERNAL)
+
+    def _close(self, code: int) -> None:
+        ws = self._ws
+        if ws.state is not State.OPEN:
+            return
+        if code in (GOING_AWAY, RESTART):
+            ws.send_close(code)
+        else:
+            ws.fail(code)
+        self._send_library_bytes()
+
+    def _send_library_bytes(self) -> None:
+        """Write what the websocket layer wants sent: handshake, pong, close, and the end of the stream."""
+        for chunk in self._ws.data_to_send():
+            if self._transport.is_closing():
+                return
+            if chunk:
+                self._write(chunk)
+            elif self._transport.can_write_eof():
+                self._transport.write_eof()
+            else:
+                self._transport.close()
+        if self._ws.close_expected() and not self._is_ending:
+            self._is_ending = True
+            self._server.wheel.put(self, clock_ns() + CLOSE_TIMEOUT_NS)
+
+    def on_due(self, now_ns: int) -> None:
+        """A deadline has passed: handshake, silence, unanswered ping or closing."""
+        if self._is_ending or self._peer is None:
+            self._transport.abort()
+            return
+        interval_ns = self._limits.ping_interval_ms * NS_PER_MS
+        if self._pinged_ns > self._heard_ns:
+            log.info("a connection is dropped: its ping was not answered")
+            self._close(INTERNAL)
+            self._transport.abort()
+        elif now_ns - self._heard_ns < interval_ns:
+            self._server.wheel.put(self, self._heard_ns + interval_ns)
+        else:
+            self._pinged_ns = now_ns
+            self._ws.send_ping(b"")
+            self._send_library_bytes()
+            self._server.wheel.put(self, now_ns + self._limits.ping_timeout_ms * NS_PER_MS)
+
+    def abort(self) -> None:
+        """Drop the connection at once."""
+        self._transport.abort()
+
+
+def header(opcode: int, n_bytes: int) -> bytes:
+    """Return the header of one unmasked, unfragmented websocket frame (RFC 6455 section 5.2)."""
+    if n_bytes < 126:
+        return bytes((FIN | opcode, n_bytes))
+    if n_bytes < 65536:
+        return bytes((FIN | opcode, 126)) + n_bytes.to_bytes(2, "big")
+    return bytes((FIN | opcode, 127)) + n_bytes.to_bytes(8, "big")

@@ -1,0 +1,67 @@
+"""The front door: which opening handshake becomes a websocket, which a page, which a refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from websockets.exceptions import NegotiationError
+from websockets.http11 import Request, Response
+from websockets.server import ServerProtocol
+from websockets.typing import Subprotocol
+
+from streamrnn.model.model import Model
+from streamrnn.server import http
+from streamrnn.server.metrics import Metrics
+from streamrnn.serving.hub import Hub
+from streamrnn.wire.messages import PROTOCOLS
+
+WARMING = "not ready: kernels are being compiled"
+STOPPING = "not ready: the server is stopping"
+FULL = "no connection is free"
+
+
+class Front:
+    """Decides on opening handshakes.
+
+    Args:
+        hub: what the websockets will speak to.
+        models: those that are served, by name; listed before they are ready, too.
+
+    Attributes:
+        unready_reason: why no websocket is taken at present, or None.
+    """
+
+    def __init__(self, hub: Hub, models: Mapping[str, Model]) -> None:
+        self.hub = hub
+        self.models = models
+        self.metrics = Metrics(hub)
+        self.unready_reason: str | None = WARMING
+
+    def decide(self, ws: ServerProtocol, asked: Request) -> Response:
+        """Return the response to a handshake; with status 101 the connection is a websocket."""
+        page = http.page(asked.path, asked.method, self)
+        if page is not None:
+            return page
+        if asked.path.partition("?")[0] != "/":
+            return http.not_found(asked.path)
+        if asked.method != "GET":
+            return http.method_not_allowed(asked.method)
+        if "Upgrade" in asked.headers:
+            if self.unready_reason is not None:
+                return http.unavailable(self.unready_reason)
+            if len(self.hub.peers) >= self.hub.limits.max_connections:
+                return http.unavailable(FULL)
+        return ws.accept(asked)
+
+
+def select_protocol(ws: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol:
+    """Return the first of our sub-protocols that the client offers.
+
+    Raises:
+        NegotiationError: it offers none of them; names the two.
+    """
+    for name in PROTOCOLS:
+        if name in offered:
+            return Subprotocol(name)
+    got = ", ".join(offered) if offered else "none"
+    raise NegotiationError(f"expected sub-protocol {' or '.join(PROTOCOLS)}, got {got[:200]}")

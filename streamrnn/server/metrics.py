@@ -1,0 +1,63 @@
+"""Prometheus text of what the hub counts, made when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from streamrnn.serving.hub import Hub
+from streamrnn.serving.tally import Histogram
+
+NS = 1e-9
+
+
+class HubCollector(Collector):
+    """Reads the plain integers of one hub."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every metric family."""
+        hub, tally = self._hub, self._hub.tally
+        yield GaugeMetricFamily("streamrnn_sessions", "Open sessions", value=hub.n_sessions)
+        yield GaugeMetricFamily("streamrnn_connections", "Open websockets", value=len(hub.peers))
+        yield GaugeMetricFamily("streamrnn_pending_frames", "Frames waiting to be stepped", value=hub.n_pending)
+        yield CounterMetricFamily("streamrnn_frames", "Frames accepted", value=tally.n_frames)
+        yield CounterMetricFamily("streamrnn_outputs", "Frames answered", value=tally.n_outputs)
+        yield CounterMetricFamily("streamrnn_ticks", "Scheduler passes that stepped something", value=tally.n_ticks)
+        yield CounterMetricFamily(
+            "streamrnn_slow_readers", "Connections dropped because they did not read", value=tally.n_slow_readers
+        )
+        errors = CounterMetricFamily("streamrnn_errors", "Errors answered", labels=["code"])
+        for code, count in sorted(tally.errors.items()):
+            errors.add_metric([code], count)
+        yield errors
+        yield _family("streamrnn_batch_sessions", "Sessions stepped in one tick", tally.batch, 1)
+        yield _family("streamrnn_step_seconds", "Time of one tick", tally.step_ns, NS)
+
+
+def _family(name: str, text: str, histogram: Histogram, unit: float) -> HistogramMetricFamily:
+    below = 0
+    buckets: list[tuple[str, float]] = []
+    for bound, count in zip(histogram.bounds, histogram.counts, strict=False):
+        below += count
+        buckets.append((f"{bound * unit:g}", below))
+    buckets.append(("+Inf", sum(histogram.counts)))
+    return HistogramMetricFamily(name, text, buckets=buckets, sum_value=histogram.total * unit)
+
+
+class Metrics:
+    """The `/metrics` page of one hub; each has its own registry, so that two servers may live in one program."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._registry = CollectorRegistry()
+        self._registry.register(HubCollector(hub))
+
+    def page(self) -> bytes:
+        """Return the metrics in Prometheus text format."""
+        return generate_latest(self._registry)

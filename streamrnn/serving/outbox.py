@@ -1,0 +1,115 @@
+"""The messages that wait to be written to one connection; outputs that belong together leave together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from streamrnn.wire.messages import MAX_N, Message, Output, Outputs
+
+MAX_PAYLOAD_BYTES = 512 * 1024
+"""Largest payload of one `output` or `outputs`, unless a single output is larger: in JSON it stays below the 1 MiB
+that websocket libraries take by default."""
+
+FloatArray = np.ndarray[Any, np.dtype[np.float32]]
+
+
+class Outbox:
+    """Collects messages in order.
+
+    Args:
+        encode: turns a message into the bytes of one websocket message.
+
+    Attributes:
+        is_columnar: whether outputs of several sessions may leave as one `outputs`; set once the client used `frames`.
+    """
+
+    __slots__ = ("_encode", "_waiting", "is_columnar")
+
+    def __init__(self, encode: Callable[[Message], bytes]) -> None:
+        self._encode = encode
+        self._waiting: list[Message] = []
+        self.is_columnar = False
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def put(self, message: Message) -> None:
+        """Append a message."""
+        self._waiting.append(message)
+
+    def put_outputs(self, handle: int, seq: int, ys: FloatArray) -> None:
+        """Append the outputs of frames `seq ..` of one session, joined to those just before where they continue them.
+
+        Args:
+            handle: the session's handle on this connection.
+            seq: the frame that the first row answers.
+            ys: (n, output_size) float32, C-contiguous; copied.
+        """
+        n = len(ys)
+        if ys.nbytes > MAX_PAYLOAD_BYTES and n > 1:
+            self._put_in_parts(handle, seq, ys)
+            return
+        waiting = self._waiting
+        if waiting:
+            last = waiting[-1]
+            if type(last) is Output and _continues(last, handle, seq, n, ys.nbytes):
+                waiting[-1] = Output(handle, last.seq, last.payload + ys.tobytes(), last.n + n)
+                return
+        waiting.append(Output(handle, seq, ys.tobytes(), n))
+
+    def take(self) -> list[bytes]:
+        """Return all that waits as encoded messages, in order, and forget it."""
+        waiting, self._waiting = self._waiting, []
+        if self.is_columnar and len(waiting) > 1:
+            return [self._encode(message) for message in in_columns(waiting)]
+        encode = self._encode
+        return [encode(message) for message in waiting]
+
+    def _put_in_parts(self, handle: int, seq: int, ys: FloatArray) -> None:
+        n_fit = max(1, MAX_PAYLOAD_BYTES // ys[0].nbytes)
+        for start in range(0, len(ys), n_fit):
+            part = ys[start : start + n_fit]
+            self._waiting.append(Output(handle, seq + start, part.tobytes(), len(part)))
+
+
+def _continues(last: Output, handle: int, seq: int, n: int, payload_bytes: int) -> bool:
+    return (
+        last.handle == handle
+        and last.seq + last.n == seq
+        and last.n + n <= MAX_N
+        and len(last.payload) + payload_bytes <= MAX_PAYLOAD_BYTES
+    )
+
+
+def in_columns(messages: list[Message]) -> Iterator[Message]:
+    """Yield `messages` in order, each run of single outputs of equal size and distinct handles as one `outputs`."""
+    run: list[Output] = []
+    handles: set[int] = set()
+    for message in messages:
+        fits = type(message) is Output and message.n == 1
+        if run and not (fits and _joins(message, run, handles)):
+            yield _joined(run)
+            run, handles = [], set()
+        if fits:
+            run.append(message)  # type: ignore[arg-type]
+            handles.add(message.handle)  # type: ignore[attr-defined]
+        else:
+            yield message
+    if run:
+        yield _joined(run)
+
+
+def _joins(message: Any, run: list[Output], handles: set[int]) -> bool:
+    size = len(run[0].payload)
+    fits = size * (len(run) + 1) <= MAX_PAYLOAD_BYTES and len(run) < MAX_N
+    return fits and len(message.payload) == size and message.handle not in handles
+
+
+def _joined(run: list[Output]) -> Message:
+    if len(run) == 1:
+        return run[0]
+    payload = b"".join([output.payload for output in run])
+    return Outputs([output.handle for output in run], [output.seq for output in run], payload)

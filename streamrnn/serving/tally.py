@@ -1,0 +1,53 @@
+"""What the server counts, as plain integers: a metrics library would cost more than the frame it counts."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Sequence
+
+BATCH_BOUNDS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+"""Sessions in a tick, upper bounds."""
+STEP_BOUNDS_NS = tuple(us * 1000 for us in (10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 50_000, 200_000))
+"""Nanoseconds of a tick, upper bounds."""
+
+
+class Histogram:
+    """Counts values by upper bound; the last count is of those above every bound."""
+
+    __slots__ = ("bounds", "counts", "total")
+
+    def __init__(self, bounds: Sequence[int]) -> None:
+        self.bounds = tuple(bounds)
+        self.counts = [0] * (len(self.bounds) + 1)
+        self.total = 0
+
+    def add(self, value: int) -> None:
+        """Count one value, at least 0."""
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.total += value
+
+
+class Tally:
+    """Totals since the start.
+
+    Attributes:
+        n_frames: frames accepted.
+        n_outputs: frames answered.
+        n_ticks: scheduler passes that stepped something.
+        batch: sessions stepped in a tick.
+        step_ns: nanoseconds of a tick.
+        errors: answered errors by code.
+        n_slow_readers: connections dropped because they did not read.
+    """
+
+    __slots__ = ("batch", "errors", "n_frames", "n_outputs", "n_slow_readers", "n_ticks", "step_ns")
+
+    def __init__(self) -> None:
+        self.n_frames = 0
+        self.n_outputs = 0
+        self.n_ticks = 0
+        self.n_slow_readers = 0
+        self.batch = Histogram(BATCH_BOUNDS)
+        self.step_ns = Histogram(STEP_BOUNDS_NS)
+        self.errors: Counter[str] = Counter()
