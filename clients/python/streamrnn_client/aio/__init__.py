@@ -1,0 +1,1 @@
+"""The asyncio shell; its names stand in `streamrnn_client` itself."""

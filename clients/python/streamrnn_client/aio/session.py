@@ -1,0 +1,162 @@
+"""A session in asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from streamrnn_client.errors import StreamrnnClientError
+from streamrnn_client.floats import Values, Vector, unpack
+from streamrnn_client.ledger import Ledger
+from streamrnn_client.pending import no_answer
+from streamrnn_client.session import Output, SessionFacts
+from streamrnn_client.window import Window
+
+if TYPE_CHECKING:
+    from streamrnn_client.aio.client import Client
+
+Source = AsyncIterable[Values] | Iterable[Values]
+
+
+class Session(SessionFacts):
+    """One live sequence in the server. Made by `Client.open`, `Client.restore` or `fork`.
+
+    Calls may overlap: each takes effect in the order in which it was made. A call that is cancelled or times out is not
+    taken back: its frame may still be applied, and its output is dropped.
+    """
+
+    def __init__(self, client: Client, ledger: Ledger) -> None:
+        super().__init__(ledger)
+        self._client = client
+        self._dialogue = client._dialogue
+
+    async def step(self, x: Values, *, timeout_s: float | None = None) -> Vector:
+        """Send one frame and wait for its output.
+
+        Args:
+            x: `input.size` values: numbers, a numpy array, or bytes of little-endian float32.
+
+        Returns:
+            `(output.size,)` float32.
+
+        Raises:
+            FrameError: a bad frame; the session is as before.
+            QueueFullError: too many frames unanswered; the session is as before.
+            WaitTimeoutError: no output in time; the frame may still be applied.
+        """
+        pending = self._dialogue.frames(self._ledger, [self._dialogue.pack(self._ledger, x)])
+        self._client._send()
+        outputs = await self._client._settled(pending, "step", timeout_s)
+        return unpack(outputs[0], self.output.size)[0]
+
+    async def stream(
+        self, frames: Source, *, window: int | None = None, chunk: int = 1, timeout_s: float | None = None
+    ) -> AsyncIterator[Output]:
+        """Send frames as they come and yield their outputs as they come, in order.
+
+        What was sent is answered first: a bad frame, or an error that `frames` raises, comes behind the last output.
+
+        Args:
+            frames: a plain or asynchronous iterable; a plain one must not block.
+            window: most frames in flight, up to `max_queue_frames`; by default 64, or two chunks.
+            chunk: frames in one message; more cost less each, but the first of them waits for the last.
+            timeout_s: most seconds for which the next output may be due.
+        """
+        wake, room = asyncio.Event(), asyncio.Event()
+        flight = Window(self._dialogue, self._ledger, window, chunk, wake.set)
+        feeder = asyncio.create_task(self._feed(frames, flight, wake, room))
+        try:
+            while True:
+                for output in flight.collect():
+                    yield output
+                if flight.over:
+                    return
+                room.set()
+                await self._until_ready(flight, wake, timeout_s)
+        finally:
+            feeder.cancel()
+            await asyncio.gather(feeder, return_exceptions=True)
+
+    async def reset(self, *, timeout_s: float | None = None) -> None:
+        """Return the state to its start, after the frames sent before; numbering goes on."""
+        pending = self._dialogue.reset(self._ledger)
+        self._client._send()
+        await self._client._settled(pending, "reset", timeout_s)
+
+    async def flush(self, *, timeout_s: float | None = None) -> int:
+        """Wait until every frame sent before is answered; returns the last applied seq, -1 if there is none."""
+        pending = self._dialogue.flush(self._ledger)
+        self._client._send()
+        return int(await self._client._settled(pending, "flush", timeout_s))
+
+    async def snapshot(self, *, timeout_s: float | None = None) -> bytes:
+        """The state after the frames sent before, as bytes for `Client.restore`."""
+        pending = self._dialogue.snapshot(self._ledger)
+        self._client._send()
+        return bytes(await self._client._settled(pending, "snapshot", timeout_s))
+
+    async def fork(self, *, session_id: str | None = None, timeout_s: float | None = None) -> Session:
+        """A second session that goes on from the same state, after the frames sent before."""
+        pending = self._dialogue.fork(self._ledger, session_id)
+        return Session(self._client, await self._client._opened(pending, timeout_s))
+
+    async def close(self, *, timeout_s: float | None = None) -> None:
+        """End the session, after the frames sent before. Does nothing if it has ended."""
+        if self._ledger.live:
+            pending = self._dialogue.close(self._ledger)
+            self._client._send()
+            await self._client._settled(pending, "close", timeout_s)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            await self.close()
+        except StreamrnnClientError:
+            if error is None:
+                raise
+
+    async def _feed(self, frames: Source, flight: Window, wake: asyncio.Event, room: asyncio.Event) -> None:
+        """Offer every frame, waiting for room in the window and in the socket; an error becomes the window's."""
+        try:
+            async for x in _each(frames):
+                while flight.full:
+                    room.clear()
+                    await room.wait()
+                await self._client._writable.wait()
+                flight.offer(x)
+                self._client._send()
+                wake.set()
+            flight.finish()
+        except Exception as error:
+            flight.finish(error)
+        self._client._send()
+        wake.set()
+
+    async def _until_ready(self, flight: Window, wake: asyncio.Event, timeout_s: float | None) -> None:
+        """Wait until something may be collected. The time runs only while an output is due."""
+        seconds = self._client._options.timeout_s("step", timeout_s)
+        due_s = None
+        while not flight.ready:
+            if flight.head is not None and due_s is None:
+                due_s = asyncio.get_running_loop().time() + seconds
+            wake.clear()
+            try:
+                async with asyncio.timeout_at(due_s):
+                    await wake.wait()
+            except TimeoutError:
+                raise no_answer("step", seconds, flight.head) from None
+
+
+async def _each(frames: Source) -> AsyncIterator[Values]:
+    if isinstance(frames, AsyncIterable):
+        async for x in frames:
+            yield x
+    else:
+        for x in frames:
+            yield x

@@ -1,0 +1,292 @@
+"""The client's error tree; a server's `error` message arrives as the class of its code.
+
+    StreamrnnClientError
+    |-- UsageError              the caller asked for what cannot be
+    |   |-- FrameError          bad_frame: a frame of the wrong size, type or values
+    |   |-- SequenceError       bad_seq: a seq that is not the expected one
+    |   |-- UnknownModelError   unknown_model
+    |   |-- UnknownSessionError unknown_session
+    |   |-- SessionExistsError  session_exists: the session id is taken
+    |   |-- SessionClosedError  session_closed: the session has ended
+    |   |-- OptionError         bad_option
+    |   `-- ClientClosedError   client_closed: the client was closed by its owner
+    |-- PeerError               one side broke the protocol
+    |   |-- MalformedError      malformed: bytes that are not a message
+    |   |-- OversizedError      too_large
+    |   |-- OrderError          out_of_order: a message that is not legal now
+    |   `-- HandshakeError      handshake_failed: the peer answered, but is no streamrnn server for us
+    |-- LimitError              a bound was reached: try later
+    |   |-- CapacityError       at_capacity
+    |   |-- QueueFullError      queue_full
+    |   `-- DrainingError       draining: the server is stopping
+    |-- ModelError              a bad artefact
+    |   `-- SnapshotError       bad_snapshot
+    |-- InternalError           internal: a bug of the server
+    |-- LinkError               the network
+    |   |-- ConnectError        connect_failed: no connection could be made
+    |   |-- ConnectionLostError connection_lost: it broke; knows how many frames were left unanswered
+    |   `-- WaitTimeoutError    timeout: no answer in time (also a `TimeoutError`)
+    `-- BatchError              batch: some sessions of one `step_many` failed, the others have their outputs
+
+Every error has `code`, `scope` (what it concerns: one frame, one session, the connection), `retryable`, and where they
+apply `handle`, `seq` and `expected_seq`.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any, Final, Literal, Self
+
+Scope = Literal["frame", "session", "connection"]
+
+
+class StreamrnnClientError(Exception):
+    """Root of everything this package raises on purpose. `code`, `scope` and `retryable` have a default in each class.
+
+    Args:
+        message: one sentence that says what was expected.
+        handle: the session's number on its connection.
+        seq: the frame that failed.
+        expected_seq: the seq that the session's next frame must carry.
+    """
+
+    code: str = "error"
+    scope: Scope = "session"
+    retryable: bool = False
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        scope: Scope | None = None,
+        retryable: bool | None = None,
+        handle: int | None = None,
+        seq: int | None = None,
+        expected_seq: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.handle = handle
+        self.seq = seq
+        self.expected_seq = expected_seq
+        if code is not None:
+            self.code = code
+        if scope is not None:
+            self.scope = scope
+        if retryable is not None:
+            self.retryable = retryable
+
+    def again(self) -> Self:
+        """Another instance with the same fields: one instance raised in two places would share a traceback."""
+        twin = copy.copy(self)
+        twin.__traceback__ = None
+        return twin
+
+
+class UsageError(StreamrnnClientError):
+    """The caller asked for what cannot be."""
+
+    code = "usage"
+
+
+class FrameError(UsageError):
+    """A frame has the wrong size, type or values; the session's state and numbering are unchanged."""
+
+    code = "bad_frame"
+    scope = "frame"
+
+
+class SequenceError(UsageError):
+    """A frame was refused because one before it was; it was not applied, `expected_seq` is what comes next."""
+
+    code = "bad_seq"
+    scope = "frame"
+
+
+class UnknownModelError(UsageError):
+    """The server has no model of that name."""
+
+    code = "unknown_model"
+
+
+class UnknownSessionError(UsageError):
+    """The server has no such session."""
+
+    code = "unknown_session"
+
+
+class SessionExistsError(UsageError):
+    """The session id is already taken."""
+
+    code = "session_exists"
+
+
+class SessionClosedError(UsageError):
+    """The session has ended and keeps no state."""
+
+    code = "session_closed"
+
+
+class OptionError(UsageError):
+    """An option or argument that does not exist or is out of range."""
+
+    code = "bad_option"
+
+
+class ClientClosedError(UsageError):
+    """The client was closed by its owner."""
+
+    code = "client_closed"
+    scope = "connection"
+
+
+class PeerError(StreamrnnClientError):
+    """One side broke the protocol."""
+
+    code = "peer"
+    scope: Scope = "connection"
+
+
+class MalformedError(PeerError):
+    """Bytes that are not a message of the negotiated sub-protocol."""
+
+    code = "malformed"
+
+
+class OversizedError(PeerError):
+    """A message, or a size declared in it, exceeds the limit."""
+
+    code = "too_large"
+
+
+class OrderError(PeerError):
+    """A message that is not legal in the present state."""
+
+    code = "out_of_order"
+    scope = "session"
+
+
+class HandshakeError(PeerError):
+    """The peer answered, but not with our sub-protocol; `status` is its HTTP status, 0 if it spoke no HTTP."""
+
+    code = "handshake_failed"
+
+    def __init__(self, message: str, *, status: int = 0) -> None:
+        super().__init__(message, retryable=status in (500, 502, 503, 504))
+        self.status = status
+
+
+class LimitError(StreamrnnClientError):
+    """A bound was reached; the same call may succeed later."""
+
+    code = "limit"
+    retryable = True
+
+
+class CapacityError(LimitError):
+    """The server has no free slot, session or connection left."""
+
+    code = "at_capacity"
+
+
+class QueueFullError(LimitError):
+    """The session's queue is full; nothing of the message was taken."""
+
+    code = "queue_full"
+    scope = "frame"
+
+
+class DrainingError(LimitError):
+    """The server is stopping and takes no new work."""
+
+    code = "draining"
+
+
+class ModelError(StreamrnnClientError):
+    """A bad artefact."""
+
+    code = "model"
+
+
+class SnapshotError(ModelError):
+    """A snapshot that is damaged or belongs to another model; nothing was restored."""
+
+    code = "bad_snapshot"
+
+
+class InternalError(StreamrnnClientError):
+    """A bug of the server; the details are in its log."""
+
+    code = "internal"
+    scope = "connection"
+
+
+class LinkError(StreamrnnClientError):
+    """The network failed us; the same call may succeed on a new connection."""
+
+    code = "link"
+    scope = "connection"
+    retryable = True
+
+
+class ConnectError(LinkError):
+    """No connection could be made: refused, unreachable, unknown host, bad certificate."""
+
+    code = "connect_failed"
+
+
+class ConnectionLostError(LinkError):
+    """The connection broke or was closed by the server.
+
+    `n_unanswered` frames of the whole connection had been sent and not answered: whether the server applied them is not
+    known. `close_code` is the websocket close code (1006: none was received).
+    """
+
+    code = "connection_lost"
+
+    def __init__(self, message: str, *, n_unanswered: int = 0, close_code: int = 1006) -> None:
+        super().__init__(message)
+        self.n_unanswered = n_unanswered
+        self.close_code = close_code
+
+
+class WaitTimeoutError(LinkError, TimeoutError):
+    """No answer within `after_s` seconds; `of` says to what. What was asked may still happen: nothing is taken back."""
+
+    code = "timeout"
+
+    def __init__(self, message: str, *, of: str, after_s: float, seq: int | None = None) -> None:
+        scope: Scope = "connection" if of == "connect" else "frame" if of == "step" else "session"
+        super().__init__(message, scope=scope, seq=seq)
+        self.of = of
+        self.after_s = after_s
+
+
+class BatchError(StreamrnnClientError):
+    """Some sessions of one `step_many` failed: there `outputs[i]` is None and `errors[i]` says why."""
+
+    code = "batch"
+    scope = "frame"
+
+    def __init__(self, outputs: Sequence[Any], errors: Sequence[StreamrnnClientError | None]) -> None:
+        failed = [error for error in errors if error is not None]
+        super().__init__(
+            f"{len(failed)} of {len(errors)} frames failed; the first: {failed[0]}",
+            retryable=all(error.retryable for error in failed),
+        )
+        self.outputs = list(outputs)
+        self.errors = list(errors)
+
+
+BY_CODE: Final[dict[str, type[StreamrnnClientError]]] = {
+    error.code: error
+    for error in (
+        *(StreamrnnClientError, UsageError, PeerError, LimitError, ModelError, InternalError),
+        *(FrameError, SequenceError, UnknownModelError, UnknownSessionError, SessionExistsError, SessionClosedError),
+        *(OptionError, MalformedError, OversizedError, OrderError),
+        *(CapacityError, QueueFullError, DrainingError, SnapshotError),
+    )
+}
+"""The class of each code that a server may send; a code that is not here arrives as the root class."""

@@ -1,0 +1,235 @@
+"""The messages of wire v1 as plain dataclasses: this side's own copy of the schema that `clients/PROTOCOL.md` states.
+
+A payload is little-endian float32, row-major `(n, size)`. Fields stand in the order of the protocol text, because the
+encoder writes them in that order; a field that has its default is left out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal, NamedTuple
+
+PROTOCOLS = {"msgpack": "streamrnn.v1.msgpack", "json": "streamrnn.v1.json"}
+"""Websocket sub-protocol of each encoding."""
+
+
+class Range(NamedTuple):
+    """Bounds of an integer, both included; of a list: of its length."""
+
+    low: int
+    high: int
+
+
+Handle = Annotated[int, Range(0, 2**31 - 1)]
+Seq = Annotated[int, Range(0, 2**53 - 1)]
+AppliedSeq = Annotated[int, Range(-1, 2**53 - 1)]
+Count = Annotated[int, Range(1, 65536)]
+Natural = Annotated[int, Range(0, 2**63 - 1)]
+Handles = Annotated[tuple[Handle, ...], Range(1, 65536)]
+Seqs = Annotated[tuple[Seq, ...], Range(1, 65536)]
+
+
+class Message:
+    """Base of all messages; `type` is the tag on the wire."""
+
+    __slots__ = ()
+    type: ClassVar[str]
+
+
+# ---- client to server
+
+
+@dataclass(frozen=True, slots=True)
+class Open(Message):
+    """Open a session of a model under a free handle."""
+
+    type: ClassVar[str] = "open"
+    handle: Handle
+    model: str
+    session_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Frame(Message):
+    """Frames `seq .. seq + n - 1` of one session."""
+
+    type: ClassVar[str] = "frame"
+    handle: Handle
+    seq: Seq
+    payload: bytes
+    n: Count = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Frames(Message):
+    """One frame for each of several sessions of equal input size."""
+
+    type: ClassVar[str] = "frames"
+    handles: Handles
+    seqs: Seqs
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Reset(Message):
+    """Return the state to its start; numbering goes on."""
+
+    type: ClassVar[str] = "reset"
+    handle: Handle
+
+
+@dataclass(frozen=True, slots=True)
+class Flush(Message):
+    """Ask to be told when everything sent before is answered."""
+
+    type: ClassVar[str] = "flush"
+    handle: Handle
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot(Message):
+    """Ask for the state as bytes."""
+
+    type: ClassVar[str] = "snapshot"
+    handle: Handle
+
+
+@dataclass(frozen=True, slots=True)
+class Restore(Message):
+    """Open a session from a snapshot under a free handle."""
+
+    type: ClassVar[str] = "restore"
+    handle: Handle
+    payload: bytes
+    session_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fork(Message):
+    """Copy a session under a free handle."""
+
+    type: ClassVar[str] = "fork"
+    handle: Handle
+    new_handle: Handle
+    session_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Close(Message):
+    """End a session."""
+
+    type: ClassVar[str] = "close"
+    handle: Handle
+
+
+# ---- server to client
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A model's input or output: `kind` is `dense` (float32 values) or `token` (one id in `[0, n_tokens)`)."""
+
+    size: Count
+    kind: Literal["dense", "token"] = "dense"
+    n_tokens: Natural = 0
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Opened(Message):
+    """The session lives; its next frame must carry `next_seq`."""
+
+    type: ClassVar[str] = "opened"
+    handle: Handle
+    session_id: str
+    model: str
+    digest: str
+    next_seq: Seq
+    resumed: bool
+    input: Port
+    output: Port
+    labels: tuple[str, ...] = ()
+    max_queue_frames: Natural = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Output(Message):
+    """Outputs of frames `seq .. seq + n - 1` of one session."""
+
+    type: ClassVar[str] = "output"
+    handle: Handle
+    seq: Seq
+    payload: bytes
+    n: Count = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs(Message):
+    """One output for each of several sessions of equal output size."""
+
+    type: ClassVar[str] = "outputs"
+    handles: Handles
+    seqs: Seqs
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Ack(Message):
+    """Everything up to and including `applied_seq` has been applied and answered."""
+
+    type: ClassVar[str] = "ack"
+    handle: Handle
+    of: Literal["reset", "flush"]
+    applied_seq: AppliedSeq
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshotted(Message):
+    """The state as it stands before frame `next_seq`."""
+
+    type: ClassVar[str] = "snapshotted"
+    handle: Handle
+    next_seq: Seq
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Error(Message):
+    """What went wrong, and with what; see PROTOCOL 6."""
+
+    type: ClassVar[str] = "error"
+    code: str
+    scope: Literal["frame", "session", "connection"]
+    retryable: bool
+    message: str
+    of: str | None = None
+    handle: Handle | None = None
+    seq: Seq | None = None
+    expected_seq: Seq | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GoAway(Message):
+    """The server stops in `deadline_ms`."""
+
+    type: ClassVar[str] = "go_away"
+    deadline_ms: Natural
+
+
+@dataclass(frozen=True, slots=True)
+class Closed(Message):
+    """The session ended after `n_frames` in all."""
+
+    type: ClassVar[str] = "closed"
+    handle: Handle
+    reason: Literal["closed", "error", "draining"]
+    n_frames: Natural
+
+
+ClientMessage = Open | Frame | Frames | Reset | Flush | Snapshot | Restore | Fork | Close
+ServerMessage = Opened | Output | Outputs | Ack | Snapshotted | Error | GoAway | Closed
+ALL: tuple[type[Message], ...] = (
+    *(Open, Frame, Frames, Reset, Flush, Snapshot, Restore, Fork, Close),
+    *(Opened, Output, Outputs, Ack, Snapshotted, Error, GoAway, Closed),
+)
+"""Every message of v1, those of the client first."""

@@ -1,0 +1,116 @@
+"""A connection in blocking code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self, Unpack
+
+from streamrnn_client.errors import ClientClosedError, StreamrnnClientError
+from streamrnn_client.floats import Matrix, Values
+from streamrnn_client.link import address_of
+from streamrnn_client.options import OptionArgs, Options
+from streamrnn_client.session import gather, send_one_each
+from streamrnn_client.sync.session import Session
+from streamrnn_client.sync.wire import Wire
+
+
+def connect(url: str, **options: Unpack[OptionArgs]) -> Client:
+    """Connect to a server: `with connect(url) as client`, or `client = connect(url)` and `client.close()`.
+
+    Args:
+        url: `ws://host:port` or `wss://host:port`.
+        options: see `Options`.
+
+    Raises:
+        ConnectError: no connection could be made.
+        HandshakeError: the peer is no streamrnn server, or not ready (then `retryable`).
+        WaitTimeoutError: not within `connect_timeout_s`.
+    """
+    wire = Wire(address_of(url), Options(**options))
+    with wire.lock:
+        wire.shake()
+    return Client(wire)
+
+
+class Client:
+    """One connection, which carries any number of sessions. Made by `connect`.
+
+    Threads may share it and its sessions: each call is whole, and calls on one session take effect one after the other.
+    A `stream` belongs to the thread that iterates over it.
+    """
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._dialogue = wire.link.dialogue
+
+    @property
+    def going_away(self) -> bool:
+        """True once the server has said that it stops: it takes no new sessions."""
+        return self._dialogue.table.going_away is not None
+
+    @property
+    def over(self) -> StreamrnnClientError | None:
+        """Why the connection has ended, or None while it stands."""
+        return self._dialogue.table.over
+
+    @property
+    def n_unanswered(self) -> int:
+        """Frames of all sessions sent and neither answered nor refused."""
+        with self._wire.lock:
+            return self._dialogue.table.n_unanswered
+
+    def open(self, model: str, *, session_id: str | None = None, timeout_s: float | None = None) -> Session:
+        """Open a session of a model.
+
+        Raises:
+            UnknownModelError, SessionExistsError, CapacityError, OptionError: the server refused.
+            DrainingError: the server is stopping.
+            WaitTimeoutError: no answer; should the session open later after all, it is closed.
+        """
+        with self._wire.lock:
+            pending = self._dialogue.open(model, session_id)
+            return Session(self._wire, self._wire.settled(pending, "open", timeout_s))
+
+    def restore(self, snapshot: bytes, *, session_id: str | None = None, timeout_s: float | None = None) -> Session:
+        """Open a session from a snapshot: its later outputs are bit-equal to those of the one that was snapshotted.
+
+        Raises:
+            SnapshotError: a damaged snapshot, or of a model that the server does not have. Else as `open`.
+        """
+        with self._wire.lock:
+            pending = self._dialogue.restore(snapshot, session_id)
+            return Session(self._wire, self._wire.settled(pending, "open", timeout_s))
+
+    def step_many(self, sessions: Sequence[Session], X: Values, *, timeout_s: float | None = None) -> Matrix:
+        """One frame for each of several sessions, in one message.
+
+        Args:
+            sessions: sessions of this client with equal sizes; one that stands twice gets two frames in a row.
+            X: `(n_sessions, input_size)`.
+
+        Returns:
+            `(n_sessions, output_size)` float32.
+
+        Raises:
+            FrameError: found here: nothing was sent.
+            BatchError: some sessions failed; it holds the outputs of the others.
+        """
+        with self._wire.lock:
+            pendings = send_one_each(self._dialogue, sessions, X)
+            self._wire.settle_all(pendings, "step", timeout_s)
+            return gather(pendings, sessions)
+
+    def close(self) -> None:
+        """End the connection and with it its sessions. What is pending fails. Safe to call again."""
+        with self._wire.lock:
+            self._wire.hang_up(ClientClosedError("expected an open client, this one was closed"))
+        self._wire.join()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,134 @@
+"""A session in blocking code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from types import TracebackType
+from typing import Self
+
+from streamrnn_client.errors import StreamrnnClientError
+from streamrnn_client.floats import Values, Vector, unpack
+from streamrnn_client.ledger import Ledger
+from streamrnn_client.pending import no_answer
+from streamrnn_client.session import Output, SessionFacts
+from streamrnn_client.sync.wire import Wire
+from streamrnn_client.window import Window
+
+
+class Session(SessionFacts):
+    """One live sequence in the server. Made by `Client.open`, `Client.restore` or `fork`.
+
+    A call that is interrupted or times out is not taken back: its frame may still be applied; its output is dropped.
+    """
+
+    def __init__(self, wire: Wire, ledger: Ledger) -> None:
+        super().__init__(ledger)
+        self._wire = wire
+        self._dialogue = wire.link.dialogue
+
+    def step(self, x: Values, *, timeout_s: float | None = None) -> Vector:
+        """Send one frame and wait for its output.
+
+        Args:
+            x: `input.size` values: numbers, a numpy array, or bytes of little-endian float32.
+
+        Returns:
+            `(output.size,)` float32.
+
+        Raises:
+            FrameError: a bad frame; the session is as before.
+            QueueFullError: too many frames unanswered; the session is as before.
+            WaitTimeoutError: no output in time; the frame may still be applied.
+        """
+        with self._wire.lock:
+            pending = self._dialogue.frames(self._ledger, [self._dialogue.pack(self._ledger, x)])
+            outputs = self._wire.settled(pending, "step", timeout_s)
+        return unpack(outputs[0], self.output.size)[0]
+
+    def stream(
+        self, frames: Iterable[Values], *, window: int | None = None, chunk: int = 1, timeout_s: float | None = None
+    ) -> Iterator[Output]:
+        """Send frames and yield their outputs, in order.
+
+        What was sent is answered first: a bad frame, or an error that `frames` raises, comes behind the last output.
+        While `frames` makes us wait for the next frame no output is yielded: for a live source say `window=1`.
+
+        Args:
+            frames: any iterable; it is iterated in the calling thread.
+            window: most frames in flight, up to `max_queue_frames`; by default 64, or two chunks.
+            chunk: frames in one message; more cost less each, but the first of them waits for the last.
+            timeout_s: most seconds to wait for the next output.
+        """
+        flight = Window(self._dialogue, self._ledger, window, chunk)
+        source = iter(frames)
+        while True:
+            while not (flight.finished or flight.full or flight.ready):
+                self._feed(source, flight)
+            self._until_ready(flight, timeout_s)
+            yield from flight.collect()
+            if flight.over:
+                return
+
+    def reset(self, *, timeout_s: float | None = None) -> None:
+        """Return the state to its start, after the frames sent before; numbering goes on."""
+        with self._wire.lock:
+            self._wire.settled(self._dialogue.reset(self._ledger), "reset", timeout_s)
+
+    def flush(self, *, timeout_s: float | None = None) -> int:
+        """Wait until every frame sent before is answered; returns the last applied seq, -1 if there is none."""
+        with self._wire.lock:
+            return int(self._wire.settled(self._dialogue.flush(self._ledger), "flush", timeout_s))
+
+    def snapshot(self, *, timeout_s: float | None = None) -> bytes:
+        """The state after the frames sent before, as bytes for `Client.restore`."""
+        with self._wire.lock:
+            return bytes(self._wire.settled(self._dialogue.snapshot(self._ledger), "snapshot", timeout_s))
+
+    def fork(self, *, session_id: str | None = None, timeout_s: float | None = None) -> Session:
+        """A second session that goes on from the same state, after the frames sent before."""
+        with self._wire.lock:
+            pending = self._dialogue.fork(self._ledger, session_id)
+            return Session(self._wire, self._wire.settled(pending, "open", timeout_s))
+
+    def close(self, *, timeout_s: float | None = None) -> None:
+        """End the session, after the frames sent before. Does nothing if it has ended."""
+        with self._wire.lock:
+            if self._ledger.live:
+                self._wire.settled(self._dialogue.close(self._ledger), "close", timeout_s)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self.close()
+        except StreamrnnClientError:
+            if error is None:
+                raise
+
+    def _feed(self, source: Iterator[Values], flight: Window) -> None:
+        """Offer the next frame; an error becomes the window's. The lock is not held while the source is asked."""
+        failure: Exception | None = None
+        frames: list[Values] = []
+        try:
+            frames = list(islice(source, 1))
+        except Exception as error:
+            failure = error
+        with self._wire.lock:
+            try:
+                for x in frames:
+                    flight.offer(x)
+                if not frames:
+                    flight.finish(failure)
+            except Exception as error:
+                flight.finish(error)
+            self._wire.look()
+
+    def _until_ready(self, flight: Window, timeout_s: float | None) -> None:
+        seconds = self._wire.link.options.timeout_s("step", timeout_s)
+        with self._wire.lock:
+            if not self._wire.wait(lambda: flight.ready, seconds):
+                raise no_answer("step", seconds, flight.head)

@@ -1,0 +1,112 @@
+"""The frames of one `stream` call: cut into messages, bounded in flight, answered in order. No I/O, no waiting."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+
+from streamrnn_client.dialogue import Dialogue
+from streamrnn_client.errors import OptionError
+from streamrnn_client.floats import Values, unpack
+from streamrnn_client.ledger import Ledger
+from streamrnn_client.pending import PendingFrames
+from streamrnn_client.session import Output
+
+DEFAULT_WINDOW = 64
+
+
+class Window:
+    """At most `size` frames offered and not yet collected; `chunk` frames go into one message.
+
+    What was sent is always answered first: an error of the frames' source, or of a frame that is refused here, goes to
+    `finish` and is raised by `collect` behind the last output.
+
+    Raises:
+        OptionError: a window or chunk out of range, or a window that the session's queue cannot hold.
+    """
+
+    def __init__(
+        self, dialogue: Dialogue, ledger: Ledger, size: int | None, chunk: int, waiter: Callable[[], None] | None = None
+    ) -> None:
+        limit = ledger.opened.max_queue_frames or dialogue.options.max_chunk_frames
+        self.size = min(max(DEFAULT_WINDOW, 2 * chunk), limit) if size is None else size
+        if not 1 <= self.size <= limit:
+            raise OptionError(f"expected a window of 1 to {limit} frames, got {self.size}")
+        if not 1 <= chunk <= min(self.size, dialogue.options.max_chunk_frames):
+            raise OptionError(f"expected a chunk of 1 to {self.size} frames, the window, got {chunk}")
+        self._dialogue = dialogue
+        self._ledger = ledger
+        self._chunk = chunk
+        self._waiter = waiter
+        self._collected: list[bytes] = []
+        self._in_flight: deque[PendingFrames] = deque()
+        self._n_in_flight = 0
+        self._finished = False
+        self._error: BaseException | None = None
+
+    @property
+    def full(self) -> bool:
+        """No frame may be offered until an output has been collected."""
+        return self._n_in_flight + len(self._collected) >= self.size
+
+    @property
+    def head(self) -> PendingFrames | None:
+        """The message whose outputs come next."""
+        return self._in_flight[0] if self._in_flight else None
+
+    @property
+    def finished(self) -> bool:
+        """No more frames will be offered."""
+        return self._finished
+
+    @property
+    def ready(self) -> bool:
+        """`collect` has an output or an error to give, or all is over."""
+        return self._in_flight[0].done if self._in_flight else self._finished
+
+    @property
+    def over(self) -> bool:
+        """Every frame has been offered and every output collected."""
+        return self._finished and not self._in_flight and self._error is None
+
+    def offer(self, x: Values) -> None:
+        """Take one frame, and send when there are enough for a message or no more fit.
+
+        Raises:
+            StreamrnnClientError: the frame is bad or the session over; nothing of it was sent.
+        """
+        self._collected.append(self._dialogue.pack(self._ledger, x, ahead=len(self._collected)))
+        if len(self._collected) >= self._chunk or self.full:
+            self._send()
+
+    def finish(self, error: BaseException | None = None) -> None:
+        """No more frames will be offered; `error` is why, if it is not that the source has ended."""
+        self._finished, self._error = True, error
+        try:
+            self._send()
+        except Exception as failure:
+            self._error = self._error or failure
+
+    def collect(self) -> Iterator[Output]:
+        """The outputs that have arrived, in order.
+
+        Raises:
+            StreamrnnClientError: the frames that come next were refused; or what `finish` was given.
+        """
+        while self._in_flight and self._in_flight[0].done:
+            pending = self._in_flight.popleft()
+            self._n_in_flight -= pending.n
+            size = self._ledger.opened.output.size
+            for i, output in enumerate(pending.result()):
+                yield Output(pending.seq + i, unpack(output, size)[0])
+        if self._finished and not self._in_flight and self._error is not None:
+            error, self._error = self._error, None
+            raise error
+
+    def _send(self) -> None:
+        if self._collected:
+            pending = self._dialogue.frames(self._ledger, self._collected)
+            pending.waiter = self._waiter
+            self._in_flight.append(pending)
+            self._n_in_flight += pending.n
+            self._collected = []
