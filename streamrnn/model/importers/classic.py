@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from streamrnn.errors import UnsupportedError
-from streamrnn.model.importers.layers import Draft, DraftBuilder, Layer
+from streamrnn.model.importers.layers import Draft, DraftBuilder, Layer, described
 from streamrnn.model.spec import Kind, Node
 
 
@@ -59,5 +59,5 @@ def classic_draft(
         output = builder.add_layer(parts["i2o"], combined if is_read else joined(source))
     for head in heads:
         output = builder.add_layer(head, output)
-    after = "".join(f", {head.name or head.kind}" for head in heads)
+    after = "".join(f", {described(head)}" for head in heads)
     return builder.draft(f"h = {hidden or 'linear'}(i2h), output from the {reads} h{after}", output)

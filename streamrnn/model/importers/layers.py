@@ -119,8 +119,13 @@ def chain_draft(layers: Sequence[Layer], reading: str = "") -> Draft:
 
 
 def describe(layers: Iterable[Layer]) -> str:
-    """A chain on one line, as `lstm -> fc -> log_softmax`."""
-    return " -> ".join(layer.name or layer.kind for layer in layers)
+    """A chain on one line, as `lstm -> fc (linear) -> log_softmax`."""
+    return " -> ".join(described(layer) for layer in layers)
+
+
+def described(layer: Layer) -> str:
+    """A layer's name, and its kind where the name does not say it."""
+    return layer.name if layer.kind in layer.name else f"{layer.name} ({layer.kind})".lstrip()
 
 
 def activation(kind: Kind) -> Layer:

@@ -15,7 +15,6 @@ from streamrnn.model.card import Plain2
 from streamrnn.model.importers.layers import Draft
 from streamrnn.model.importers.torch_calls import Answers, Call
 from streamrnn.model.model import Model
-from streamrnn.model.spec import Spec
 
 TOLERANCE = 1e-4
 """Largest error accepted, relative to the largest output where that is above 1."""
@@ -28,7 +27,7 @@ CHUNKINGS = (N_FRAMES, 7, 1)
 
 @dataclass(frozen=True)
 class Match:
-    """A draft and a convention that agree."""
+    """A draft and a call that agree; the error is relative to the largest answer where that is above 1."""
 
     draft: Draft
     call: Call
@@ -52,19 +51,23 @@ def play(model: Model, frames: FloatArray, chunk: int) -> FloatArray:
     return ys[:, 0]
 
 
-def draw_frames(spec: Spec, tensors: dict[str, FloatArray], n: int, seed: int) -> FloatArray:
+def draw_frames(model: Model, n: int, seed: int, like: FloatArray | None = None) -> FloatArray:
     """Random frames (n, input_size): token ids, else normal values with half the frames three times as large.
 
-    Where the first layer is a normaliser, they are drawn so that it gives unit variance.
+    They have the mean and deviation of the frames `like` (m, input_size) where given; else, where the first layer is a
+    normaliser, those that it takes to 0 and 1.
     """
     rng = np.random.default_rng(seed)
-    node = spec.nodes[0]
+    node = model.input_node
     if node.n_tokens:
         return rng.integers(0, node.n_tokens, (n, 1)).astype(np.float32)
     frames = rng.standard_normal((n, node.size)) * rng.choice([1.0, 3.0], (n, 1))
-    first = next((other for other in spec.nodes[1:] if other.inputs == (node.name,)), None)
-    if first is not None and first.kind == "affine":
-        scale, shift = (tensors[f"{first.name}.{short}"].astype(np.float64) for short in ("scale", "shift"))
+    first = next((other for other in model.spec.nodes[1:] if other.inputs == (node.name,)), None)
+    if like is not None and len(like) > 1:
+        deviation = like.std(0, dtype=np.float64)
+        frames = like.mean(0, dtype=np.float64) + frames * np.where(deviation == 0, 1.0, deviation)
+    elif first is not None and first.kind == "affine":
+        scale, shift = (model.tensors[f"{first.name}.{short}"].astype(np.float64) for short in ("scale", "shift"))
         frames = (frames - shift) / np.where(scale == 0, 1.0, scale)
     return np.asarray(frames, np.float32)
 
@@ -76,37 +79,58 @@ def error_of(ys: FloatArray, answers: Answers) -> tuple[float, float]:
     return (worst, largest) if np.isfinite(worst) else (np.inf, largest)
 
 
-def find_match(drafts: Iterable[Draft], calls: Sequence[Call]) -> Match:
-    """The reading and the convention that agree best, the first that is good enough.
+class Trial:
+    """The calls of one module, each run once on the same frames, and how far the readings were from its answers."""
+
+    def __init__(self, calls: Sequence[Call], like: FloatArray | None = None) -> None:
+        self._calls = calls
+        self._like = like
+        self._answers: dict[tuple[str, int], Answers | str] = {}
+        self._faults: dict[str, tuple[float, str]] = {}
+        self._n_drafts = 0
+
+    def match(self, draft: Draft) -> Match | None:
+        """The first call whose answers `draft` gives, or None."""
+        self._n_drafts += 1
+        model = Model(draft.spec, draft.tensors)
+        frames = draw_frames(model, N_TRIAL_FRAMES, 1, self._like)
+        ys = play(model, frames, N_TRIAL_FRAMES)
+        for call in self._calls:
+            key = (call.name, model.output_size)
+            if key not in self._answers:
+                self._answers[key] = _try(call, frames, model.output_size)
+            answers = self._answers[key]
+            if isinstance(answers, str):
+                self._faults.setdefault(call.name, (np.inf, answers))
+                continue
+            error, largest = error_of(ys, answers)
+            if error <= TOLERANCE * max(1.0, largest):
+                return Match(draft, call, error / max(1.0, largest))
+            fault = f"differs by {error:.2g} from {draft.reading}"
+            self._faults[call.name] = min(self._faults.get(call.name, (np.inf, "")), (error, fault))
+        return None
+
+    def refusal(self) -> UnsupportedError:
+        """The error that says what was tried."""
+        return _no_match(self._n_drafts, {name: fault for name, (_, fault) in self._faults.items()})
+
+
+def find_match(drafts: Iterable[Draft], calls: Sequence[Call], like: FloatArray | None = None) -> Match:
+    """The first reading that is good enough, else the best of those that agree.
 
     Raises:
         UnsupportedError: none agrees; says what was tried.
     """
-    report: dict[str, str] = {}
+    trial = Trial(calls, like)
     best: Match | None = None
-    n_drafts = 0
-    cached: dict[tuple[str, int], Answers | str] = {}
     for draft in drafts:
-        n_drafts += 1
-        model = Model(draft.spec, draft.tensors)
-        frames = draw_frames(draft.spec, draft.tensors, N_TRIAL_FRAMES, seed=1)
-        ys = play(model, frames, N_TRIAL_FRAMES)
-        for call in calls:
-            key = (call.name, model.output_size)
-            if key not in cached:
-                cached[key] = _try(call, frames, model.output_size)
-            answers = cached[key]
-            if isinstance(answers, str):
-                report.setdefault(call.name, answers)
-                continue
-            error, largest = error_of(ys, answers)
-            report[call.name] = f"differs by {error:.2g}, read as {draft.reading}"
-            if error <= TOLERANCE * max(1.0, largest) and (best is None or error < best.error):
-                best = Match(draft, call, error)
-        if best is not None and best.error <= GOOD_ENOUGH:
-            return best
+        match = trial.match(draft)
+        if match is not None and (best is None or match.error < best.error):
+            best = match
+            if match.error <= GOOD_ENOUGH:
+                break
     if best is None:
-        raise _no_match(n_drafts, report)
+        raise trial.refusal()
     return best
 
 
@@ -128,13 +152,13 @@ def _no_match(n_drafts: int, report: dict[str, str]) -> UnsupportedError:
     )
 
 
-def certify(model: Model, match: Match, framework: str) -> dict[str, Plain2]:
+def certify(model: Model, match: Match, framework: str, like: FloatArray | None = None) -> dict[str, Plain2]:
     """The parity certificate: the match tried again on more frames, in several chunkings.
 
     Raises:
         UnsupportedError: the match does not hold on them.
     """
-    frames = draw_frames(model.spec, model.tensors, N_FRAMES, seed=2)
+    frames = draw_frames(model, N_FRAMES, 2, like)
     plays = [play(model, frames, chunk) for chunk in CHUNKINGS]
     assert all(np.array_equal(plays[0].view(np.uint32), ys.view(np.uint32)) for ys in plays)
     answers = match.call.run(frames, model.output_size)
@@ -149,6 +173,14 @@ def certify(model: Model, match: Match, framework: str) -> dict[str, Plain2]:
         "n_compared": len(answers),
         "call": match.call.name,
         "reading": match.draft.reading,
-        "frames": "random token ids" if model.n_tokens else "random normal, of variance 1 and 9",
+        "frames": _frames_text(model, like),
         "chunkings": list(CHUNKINGS),
     }
+
+
+def _frames_text(model: Model, like: FloatArray | None) -> str:
+    if model.n_tokens:
+        return "random token ids"
+    if like is not None and len(like) > 1:
+        return "random normal, of the example's mean and 1 and 3 times its deviation"
+    return "random normal, of deviation 1 and 3 behind the normaliser, if any"

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from streamrnn.model.card import Card
 from streamrnn.model.importers.parity import certify, find_match
 from streamrnn.model.importers.state_dict import from_state_dict
-from streamrnn.model.importers.torch_calls import calls_of
+from streamrnn.model.importers.torch_calls import calls_of, example_calls
 from streamrnn.model.importers.torch_readings import readings_of
 from streamrnn.model.model import Model
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["from_state_dict", "from_torch"]
 
 
-def from_torch(module: nn.Module, *, card: Card | None = None) -> Model:
+def from_torch(module: nn.Module, *, card: Card | None = None, example: Any = None) -> Model:
     """The model that computes what `module` computes in eval mode, one frame at a time.
 
     The order of the layers, the activations in between and the way the module is called are guessed, and each guess is
@@ -29,8 +29,11 @@ def from_torch(module: nn.Module, *, card: Card | None = None) -> Model:
     Args:
         module: its layers are among those of `docs/reference/importing.md`; not modified.
         card: description; its certificate is replaced.
+        example: the argument of one call, or the tuple of them, with the frames of one sequence in a batch of one: where
+            given, only calls of its shape are tried, on frames of its mean and deviation.
 
     Raises:
+        OptionError: the example has no place for one sequence of frames.
         UnsupportedError: a layer cannot be streamed (named, with the reason), or no guess agrees with the forward.
     """
     import torch
@@ -38,8 +41,12 @@ def from_torch(module: nn.Module, *, card: Card | None = None) -> Model:
     drafts = readings_of(module)
     first = next(drafts)
     node = first.spec.nodes[0]
-    calls = list(calls_of(module, node.size, bool(node.n_tokens)))
-    match = find_match(itertools.chain([first], drafts), calls)
+    is_token = node.n_tokens > 0
+    if example is None:
+        calls, like = list(calls_of(module, node.size, is_token)), None
+    else:
+        calls, like = example_calls(module, example, node.size, is_token)
+    match = find_match(itertools.chain([first], drafts), calls, like)
     model = Model(match.draft.spec, match.draft.tensors)
-    certificate = certify(model, match, f"torch {torch.__version__}")
+    certificate = certify(model, match, f"torch {torch.__version__}", like)
     return model.with_card(msgspec.structs.replace(card or Card(), certificate=certificate))

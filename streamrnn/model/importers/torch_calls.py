@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamrnn.errors import UnsupportedError
+from streamrnn.errors import OptionError, UnsupportedError
 from streamrnn.kernels.packing import FloatArray
+from streamrnn.model.importers.torch_modules import array
 
 if TYPE_CHECKING:
     import torch
@@ -53,6 +54,36 @@ def calls_of(module: nn.Module, input_size: int, is_token: bool) -> Iterator[Cal
             for label, hidden in _hiddens(module):
                 name = f"module(frame {layout}, {label}) stepwise"
                 yield Call(name, _stepwise(module, frame_shape, hidden, is_token, is_spread=n_required > 2))
+
+
+def example_calls(
+    module: nn.Module, example: Any, input_size: int, is_token: bool
+) -> tuple[list[Call], FloatArray | None]:
+    """The calls that an example allows, and its frames (n, input_size).
+
+    Raises:
+        OptionError: it is no tensor, or not the frames of one sequence.
+    """
+    import torch
+
+    x, *rest = example if isinstance(example, tuple | list) else (example,)
+    if not isinstance(x, torch.Tensor) or not (is_token or x.shape[-1:] == (input_size,)):
+        got = tuple(x.shape) if isinstance(x, torch.Tensor) else type(x).__name__
+        raise OptionError(f"example: expected a tensor whose last dimension is {input_size}, got {got}")
+    shape = tuple(x.shape)
+    n_places = len(shape) if is_token else len(shape) - 1
+    long = [i for i in range(n_places) if shape[i] != 1]
+    if len(long) > 1:
+        raise OptionError(f"example: expected the frames of one sequence (a batch of one), got shape {shape}")
+    calls = []
+    for i in long or range(n_places):
+        layout = (*shape[:i], -1, *shape[i + 1 :])
+        calls.append(Call(f"module(x {layout}, ...)".replace("-1", "T"), _whole(module, layout, tuple(rest), is_token)))
+    if not long:
+        hidden = (rest[0] if len(rest) == 1 else tuple(rest)) if rest else None
+        run = _stepwise(module, shape, hidden, is_token, is_spread=len(rest) > 1)
+        calls.append(Call(f"module(frame {shape}, hidden) stepwise", run))
+    return calls, None if is_token else array(x).reshape(-1, input_size)
 
 
 def _arity(module: nn.Module) -> tuple[int, int]:
