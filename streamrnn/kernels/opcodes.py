@@ -23,21 +23,20 @@ class Op(IntEnum):
     COPY = 2  # work[src] (N_IN, exact) -> work[dst]
     LOAD_STATE = 3  # state (N_IN, exact) -> work[dst]
     STORE_STATE = 4  # work[src] (N_IN, exact) -> state
-    LINEAR = 5  # bias + weights . work[src] (N_IN) -> work[dst] (n)
-    LINEAR_STATE = 6  # bias + weights . state (N_IN) -> work[dst] (n)
-    ADD_LINEAR = 7  # work[dst] += weights . work[src]: goes on with the chain of a LINEAR
-    ADD_LINEAR_STATE = 8  # work[dst] += weights . state
-    TANH = 9  # work[src] -> work[dst]
-    SIGMOID = 10
-    RELU = 11
-    SOFTMAX = 12  # over N_IN (exact) values
-    LOG_SOFTMAX = 13
-    ADD = 14  # work[src] + work[src2] -> work[dst]
-    AFFINE = 15  # work[src] * weights + bias -> work[dst]
-    EMBEDDING = 16  # row work[src] of weights (n wide) -> work[dst]
-    RNN_TANH = 17  # h = tanh(work[src]) -> state, work[dst]
-    RNN_RELU = 18
-    LSTM = 19  # gates i f g o at src, state h then c -> state, work[dst]
-    GRU = 20  # gates r z xn hn at src (reset after the matmul), state h -> state, work[dst]
-    GRU_RESET = 21  # sigmoid(work[src]) * h -> work[dst]: the reset before the matmul
-    GRU_BEFORE = 22  # gates z n at src, state h -> state, work[dst]
+    BIAS = 5  # bias -> work[dst]: where the chains of the linear ops after it start
+    LINEAR = 6  # work[dst] += weights . work[src] (N_IN)
+    LINEAR_STATE = 7  # work[dst] += weights . state (N_IN)
+    TANH = 8  # work[src] -> work[dst]
+    SIGMOID = 9
+    RELU = 10
+    SOFTMAX = 11  # over N_IN (exact) values
+    LOG_SOFTMAX = 12
+    ADD = 13  # work[src] + work[src2] -> work[dst]
+    AFFINE = 14  # work[src] * weights + bias -> work[dst]
+    EMBEDDING = 15  # row work[src] of weights (n wide) -> work[dst]
+    RNN_TANH = 16  # h = tanh(work[src]) -> state, work[dst]
+    RNN_RELU = 17
+    LSTM = 18  # gates i f g o at src, state h then c -> state, work[dst]
+    GRU = 19  # gates xn r z hn at src (reset after the matmul), state h -> state, work[dst]
+    GRU_RESET = 20  # sigmoid(work[src]) * h -> work[dst]: the reset before the matmul
+    GRU_BEFORE = 21  # gates z n at src, state h -> state, work[dst]

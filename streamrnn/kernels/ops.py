@@ -135,15 +135,15 @@ def lstm_update(gates, h, c, out, n):
 
 @outlined
 def gru_update(gates, h, out, n):
-    """`h = n + z * (h - n)` with `n = tanh(xn + r * hn)`, from the pre-activations r, z, xn, hn, `n` floats each.
+    """`h = n + z * (h - n)` with `n = tanh(xn + r * hn)`, from the pre-activations xn, r, z, hn, `n` floats each.
 
     Reset after the matmul. Updates h in place and copies it to `out`. Source: PyTorch `nn.GRU`.
     """
     gate_bytes = 4 * n
     for j in range(0, gate_bytes, STEP_BYTES):
-        r = sigmoid(load(gates + j))
-        z = sigmoid(load(gates + gate_bytes + j))
-        new = tanh(fma(r, load(gates + 3 * gate_bytes + j), load(gates + 2 * gate_bytes + j)))
+        r = sigmoid(load(gates + gate_bytes + j))
+        z = sigmoid(load(gates + 2 * gate_bytes + j))
+        new = tanh(fma(r, load(gates + 3 * gate_bytes + j), load(gates + j)))
         hidden = fma(z, load(h + j) - new, new)
         store(h + j, hidden)
         store(out + j, hidden)

@@ -39,15 +39,11 @@ def _accept_input(op, x, x_stride, work_rows):
 
 @outlined
 def _linear(op, weights, state_rows, work_rows, work_stride):
-    """LINEAR, ADD_LINEAR and their forms that read the state: start each chain at its bias, or go on with it."""
-    opcode = op[OPCODE]
+    """LINEAR and LINEAR_STATE: go on with the chains that BIAS or another of them began."""
     out = work_rows[0] + 4 * op[DST]
-    if opcode == Op.LINEAR or opcode == Op.LINEAR_STATE:
-        for s in range(work_rows.size):
-            ops.copy(weights + 4 * op[BIAS], out + s * work_stride, op[N_OUT])
     packed = weights + 4 * op[WEIGHTS]
     n_panels = op[N_OUT] // PANEL_SIZE
-    if opcode == Op.LINEAR or opcode == Op.ADD_LINEAR:
+    if op[OPCODE] == Op.LINEAR:
         matmul(work_rows, 4 * op[SRC], out, work_stride, packed, n_panels, op[N_IN])
     else:
         matmul(state_rows, 4 * op[STATE], out, work_stride, packed, n_panels, op[N_IN])
@@ -90,7 +86,9 @@ def _map(op, weights, work):
     """Ops from the work row to the work row."""
     opcode, n = op[OPCODE], op[N_OUT]
     src, dst = work + 4 * op[SRC], work + 4 * op[DST]
-    if opcode == Op.TANH:
+    if opcode == Op.BIAS:
+        ops.copy(weights + 4 * op[BIAS], dst, n)
+    elif opcode == Op.TANH:
         ops.apply_tanh(src, dst, n)
     elif opcode == Op.SIGMOID:
         ops.apply_sigmoid(src, dst, n)
@@ -109,13 +107,13 @@ def _map(op, weights, work):
 @outlined
 def _run_op(op, weights, state_rows, work_rows, work_stride):
     opcode = op[OPCODE]
-    if Op.LINEAR <= opcode <= Op.ADD_LINEAR_STATE:
+    if opcode == Op.LINEAR or opcode == Op.LINEAR_STATE:
         _linear(op, weights, state_rows, work_rows, work_stride)
         return
     for s in range(work_rows.size):
         if opcode >= Op.RNN_TANH:
             _update_cell(op, state_rows[s], work_rows[s])
-        elif opcode >= Op.TANH:
+        elif opcode >= Op.BIAS:
             _map(op, weights, work_rows[s])
         else:
             _move(op, state_rows[s], work_rows[s])

@@ -24,7 +24,7 @@ from streamrnn.kernels.opcodes import (
 )
 from streamrnn.kernels.packing import FloatArray, padded
 from streamrnn.model.layout import Row, WeightBuffer
-from streamrnn.model.spec import N_GATES, Node, Spec, check, input_size, tensor_shapes
+from streamrnn.model.spec import N_GATES, Node, Spec, check, tensor_shapes
 
 MAP_OPS = {
     "tanh": Op.TANH,
@@ -182,7 +182,8 @@ class _Compiler:
             case "linear":
                 weight = self._tensor(node, "weight")
                 bias = self._tensor(node, "bias") if node.bias else np.zeros(node.size, np.float32)
-                self._linear(Op.LINEAR, sources[0], dst, [weight], [bias])
+                self._bias(dst, [bias])
+                self._linear([weight], dst, src=sources[0])
             case "embedding":
                 table = self._weights.table(self._tensor(node, "weight"))
                 self._op(Op.EMBEDDING, src=sources[0], dst=dst, n_out=n, weights=table)
@@ -198,26 +199,22 @@ class _Compiler:
         row[OPCODE], row[SRC], row[SRC2], row[DST], row[N_OUT] = int(op), sources[0], sources[1], dst, n_out
         return row
 
-    def _linear(
-        self,
-        op: Op,
-        src: int,
-        dst: int,
-        matrices: list[FloatArray],
-        biases: list[FloatArray] | None = None,
-        state: int = -1,
-    ) -> None:
-        """One linear op over the gates in `matrices` (each (n, n_in)); `src` is unused where it reads the state."""
-        self._n_macs += sum(matrix.size for matrix in matrices)
+    def _bias(self, dst: int, gates: list[FloatArray]) -> None:
+        """Start the chains of the gates at `dst`; each of `gates` is (n,)."""
+        n_out = sum(padded(gate.size) for gate in gates)
+        self._op(Op.BIAS, dst=dst, n_out=n_out, bias=self._weights.gate_vector(gates))
+
+    def _linear(self, gates: list[FloatArray], dst: int, src: int = 0, state: int | None = None) -> None:
+        """Add the products of `gates`, each (n, n_in), with the work row at `src`, or with the state row at `state`."""
+        self._n_macs += sum(gate.size for gate in gates)
         self._op(
-            op,
+            Op.LINEAR if state is None else Op.LINEAR_STATE,
             src=src,
             dst=dst,
-            n_in=matrices[0].shape[1],
-            n_out=sum(padded(matrix.shape[0]) for matrix in matrices),
-            weights=self._weights.matrix(matrices),
-            bias=-1 if biases is None else self._weights.gate_vector(biases),
-            state=state,
+            n_in=gates[0].shape[1],
+            n_out=sum(padded(gate.shape[0]) for gate in gates),
+            weights=self._weights.matrix(gates),
+            state=-1 if state is None else state,
         )
 
     def _gates(self, node: Node, short: str) -> list[FloatArray]:
@@ -234,46 +231,38 @@ class _Compiler:
         h = self._keep(f"{node.name}.h", node.size)
         if node.kind == "lstm":
             self._keep(f"{node.name}.c", node.size)
-        w_x, w_h = self._gates(node, "weight_ih"), self._gates(node, "weight_hh")
-        b_x, b_h = self._biases(node)
-        merged = [(x.astype(np.float64) + h).astype(np.float32) for x, h in zip(b_x, b_h, strict=True)]
         gates = self._work.reserve(*[node.size] * 4)
         dst = self._place[node.name] = self._work.reserve(node.size)
         if node.kind == "gru":
-            self._gru(node, src, gates, dst, h, (w_x, w_h), (b_x, b_h, merged))
+            self._gru(node, src, gates, dst, h)
             return
         op = Op.LSTM if node.kind == "lstm" else Op.RNN_RELU if node.nonlinearity == "relu" else Op.RNN_TANH
-        self._linear(Op.LINEAR, src, gates, w_x, merged)
-        self._linear(Op.ADD_LINEAR_STATE, 0, gates, w_h, state=h)
+        self._bias(gates, [_sum(x, h) for x, h in zip(*self._biases(node), strict=True)])
+        self._linear(self._gates(node, "weight_ih"), gates, src=src)
+        self._linear(self._gates(node, "weight_hh"), gates, state=h)
         self._op(op, src=gates, dst=dst, n_out=n, state=h)
 
-    def _gru(
-        self,
-        node: Node,
-        src: int,
-        gates: int,
-        dst: int,
-        h: int,
-        weights: tuple[list[FloatArray], list[FloatArray]],
-        biases: tuple[list[FloatArray], list[FloatArray], list[FloatArray]],
-    ) -> None:
-        (w_x, w_h), (b_x, b_h, merged), n = weights, biases, padded(node.size)
-        r, z, new, new_h = (gates + i * n for i in range(4))
-        after = node.reset == "after"
-        self._linear(Op.LINEAR, src, gates, w_x, [*merged[:2], b_x[2] if after else merged[2]])
-        self._linear(Op.ADD_LINEAR_STATE, 0, gates, w_h[:2], state=h)
-        if after:
-            self._linear(Op.LINEAR_STATE, 0, new_h, w_h[2:], b_h[2:], state=h)
-            self._op(Op.GRU, src=r, dst=dst, n_out=n, state=h)
+    def _gru(self, node: Node, src: int, gates: int, dst: int, h: int) -> None:
+        """Gates xn r z hn where r acts after the matmul, else r z n; both products write one run of gates each."""
+        n = padded(node.size)
+        (x_r, x_z, x_n), (h_r, h_z, h_n) = self._gates(node, "weight_ih"), self._gates(node, "weight_hh")
+        (bx_r, bx_z, bx_n), (bh_r, bh_z, bh_n) = self._biases(node)
+        b_r, b_z = _sum(bx_r, bh_r), _sum(bx_z, bh_z)
+        if node.reset == "after":
+            self._bias(gates, [bx_n, b_r, b_z, bh_n])
+            self._linear([x_n, x_r, x_z], gates, src=src)
+            self._linear([h_r, h_z, h_n], gates + n, state=h)
+            self._op(Op.GRU, src=gates, dst=dst, n_out=n, state=h)
         else:
-            self._op(Op.GRU_RESET, src=r, dst=new_h, n_out=n, state=h)
-            self._linear(Op.ADD_LINEAR, new_h, new, w_h[2:])
-            self._op(Op.GRU_BEFORE, src=z, dst=dst, n_out=n, state=h)
+            reset = gates + 3 * n
+            self._bias(gates, [b_r, b_z, _sum(bx_n, bh_n)])
+            self._linear([x_r, x_z, x_n], gates, src=src)
+            self._linear([h_r, h_z], gates, state=h)
+            self._op(Op.GRU_RESET, src=gates, dst=reset, n_out=n, state=h)
+            self._linear([h_n], gates + 2 * n, src=reset)
+            self._op(Op.GRU_BEFORE, src=gates + n, dst=dst, n_out=n, state=h)
 
 
-def input_node(spec: Spec) -> Node:
-    """The node that takes the frame."""
-    return spec.nodes[0]
-
-
-__all__ = ["Program", "StateRegion", "check_tensors", "compile_program", "input_node", "input_size"]
+def _sum(a: FloatArray, b: FloatArray) -> FloatArray:
+    """`a + b`, rounded once from float64: two biases become one."""
+    return (a.astype(np.float64) + b).astype(np.float32)
