@@ -61,7 +61,7 @@ THIRD_PARTY = {
     "streamrnn.serving": {"numpy", "msgspec"},
     "streamrnn.stores": {"msgspec"},
     "streamrnn.server": {"numpy", "msgspec", "websockets", "uvloop", "prometheus_client"},
-    "streamrnn.commands": {"numpy", "typer", "rich", "torch", "streamrnn_client"},
+    "streamrnn.commands": {"numpy", "msgspec", "safetensors", "typer", "rich", "torch", "streamrnn_client"},
     "streamrnn.cli": {"typer", "rich"},
     "clients": {"websockets", "msgpack", "numpy", "streamrnn_client"},
 }
