@@ -57,9 +57,9 @@ def subclasses(kind: type[errors.StreamrnnError]) -> set[type[errors.StreamrnnEr
     "kind",
     sorted(
         subclasses(errors.UsageError) | subclasses(errors.LimitError) | subclasses(errors.PeerError),
-        key=lambda kind: str(kind.__name__),
+        key=repr,
     ),
-    ids=lambda kind: str(kind.__name__),
+    ids=str,
 )
 def test_every_code_that_can_reach_a_client_is_written_down(kind: type[errors.StreamrnnError]):
     text = (FOLDER.parent / "PROTOCOL.md").read_text(encoding="utf-8")
