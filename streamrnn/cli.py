@@ -70,7 +70,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if os.environ.get("STREAMRNN_TRACEBACK"):
             raise
-        return _fail(*_described(error), 1)
+        code, message = _described(error)
+        return _fail(code, message, 2 if code == OptionError.code else 1)
     return 0
 
 

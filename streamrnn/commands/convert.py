@@ -27,10 +27,16 @@ def convert(
     target: Annotated[Path, typer.Argument(metavar="OUT", help="The model file to write, ending in .safetensors.")],
     spec: Annotated[
         Path | None,
-        typer.Option(exists=True, dir_okay=False, help="JSON that says which layers the tensors of a state_dict make."),
+        typer.Option(
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            help="JSON that says which layers the tensors of a state_dict make.",
+        ),
     ] = None,
     card: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, help="JSON with the model's name, units and so on.")
+        Path | None,
+        typer.Option(metavar="FILE", exists=True, dir_okay=False, help="JSON with the model's name, units and so on."),
     ] = None,
     trust_pickle: Annotated[
         bool, typer.Option("--trust-pickle", help="Load a whole pickled module, which runs code from the file.")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import typer
 
+LOG_WIDTH = 120
+
 
 def demo() -> None:
     """Show a server and a client at work: sensors with faults to find, and a text that writes itself.
@@ -19,4 +21,7 @@ def demo() -> None:
 
     from streamrnn.commands.demonstration import show
 
-    raise typer.Exit(show.show(Console(highlight=False)))
+    console = Console(highlight=False, markup=False, emoji=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, markup=False, emoji=False, width=LOG_WIDTH)
+    raise typer.Exit(show.show(console))

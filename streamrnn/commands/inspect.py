@@ -20,7 +20,7 @@ RUN_FRAMES = 64
 
 
 def inspect(
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A model file.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="A model file.")],
     measure: Annotated[bool, typer.Option("--measure/--no-measure", help="Also time steps on this machine.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")] = False,
 ) -> None:

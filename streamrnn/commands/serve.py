@@ -54,24 +54,32 @@ def serve(
         list[str],
         typer.Option(metavar="NAME=FILE", help="Serve FILE under NAME; may be given several times."),
     ],
-    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 opens it to the network.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 8765,
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Address to listen on; 0.0.0.0 opens it to the network.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, metavar="N", help="Port to listen on; 0 takes a free one.")
+    ] = 8765,
     log_level: Annotated[
         str, typer.Option(callback=parse_log_level, metavar="LEVEL", help="debug, info, warning or error.")
     ] = "info",
     max_sessions: Annotated[
-        int, typer.Option(min=1, help="Sessions of each model; memory for them is taken at the start.")
+        int, typer.Option(min=1, metavar="N", help="Sessions of each model that may be open at once.")
     ] = DEFAULT.max_sessions,
-    max_connections: Annotated[int, typer.Option(min=1, help="Websockets open at once.")] = DEFAULT.max_connections,
-    max_batch: Annotated[int, typer.Option(min=1, help="Sessions stepped in one kernel call.")] = DEFAULT.max_batch,
+    max_connections: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Websockets open at once.")
+    ] = DEFAULT.max_connections,
+    max_batch: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Sessions stepped in one kernel call.")
+    ] = DEFAULT.max_batch,
     max_queue_frames: Annotated[
-        int, typer.Option(min=1, help="Frames waiting in one session before it is told to slow down.")
+        int, typer.Option(min=1, metavar="N", help="Frames waiting in one session before it is told to slow down.")
     ] = DEFAULT.max_queue_frames,
     max_message_bytes: Annotated[
-        int, typer.Option(min=1, help="Largest websocket message accepted.")
+        int, typer.Option(min=1, metavar="N", help="Largest websocket message accepted.")
     ] = DEFAULT.max_message_bytes,
     drain_ms: Annotated[
-        int, typer.Option(min=1, help="On SIGTERM or Ctrl-C, wait this long for clients to finish.")
+        int, typer.Option(min=1, metavar="N", help="On SIGTERM or Ctrl-C, wait this long for clients to finish.")
     ] = DEFAULT.drain_ms,
 ) -> None:
     """Serve models over a websocket, one live session per client sequence.

@@ -30,6 +30,7 @@ BROKEN_PIPE = 141
 """What a shell reports of a program that SIGPIPE ended: 128 + 13."""
 INTERRUPTED = 130
 FILE_CHUNK_FRAMES = 64
+LEAST_WINDOW_FRAMES = 64
 
 
 @dataclass(frozen=True)
@@ -40,41 +41,45 @@ class Wish:
     model: str
     pace: Pace
     chunk_frames: int
-    window_frames: int | None
+    window_frames: int
 
 
 def stream(
-    url: Annotated[str, typer.Argument(help="Address of the server, such as ws://localhost:8765.")],
-    model: Annotated[str, typer.Argument(help="Name under which the model is served.")],
+    url: Annotated[str, typer.Argument(metavar="URL", help="Address of the server, such as ws://localhost:8765.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Name under which the model is served.")],
     csv: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, help="Recording to send, one frame a row.")
+        Path | None,
+        typer.Option(metavar="FILE", exists=True, dir_okay=False, help="Recording to send, one frame a row."),
     ] = None,
     stdin: Annotated[bool, typer.Option("--stdin", help="Read rows from standard input as they arrive.")] = False,
     columns: Annotated[
         str | None,
-        typer.Option(metavar="A,B", help="Columns of a frame, by name or number from 1 [default: those of numbers]."),
+        typer.Option(metavar="A,B", help="Columns of a frame, by name or number from 1 (default: those of numbers)."),
     ] = None,
     rate: Annotated[
         str, typer.Option(metavar="RATE", help="max, realtime (as the time column says) or frames per second.")
     ] = "max",
-    speed: Annotated[float, typer.Option(help="With --rate realtime: so many times faster.")] = 1.0,
+    speed: Annotated[float, typer.Option(metavar="X", help="With --rate realtime: so many times faster.")] = 1.0,
     header: Annotated[
-        bool | None, typer.Option("--header/--no-header", help="Whether the first row holds names [default: look].")
+        bool | None, typer.Option("--header/--no-header", help="Whether the first row holds names (default: look).")
     ] = None,
     time_column: Annotated[
-        str | None, typer.Option(help="With --rate realtime: the column of times [default: the first of dates].")
+        str | None,
+        typer.Option(metavar="NAME", help="With --rate realtime: the column of times (default: the first of dates)."),
     ] = None,
     chunk: Annotated[
-        int | None, typer.Option(min=1, help="Frames in one message [default: 64 for a file at max rate, else 1].")
+        int | None,
+        typer.Option(min=1, metavar="N", help="Frames in one message (default: 64 for a file at max rate, else 1)."),
     ] = None,
     window: Annotated[
-        int | None, typer.Option(min=1, help="Most frames sent and not answered [default: the client's].")
+        int | None,
+        typer.Option(min=1, metavar="N", help="Most frames sent and not answered (default: 64, or two chunks)."),
     ] = None,
 ) -> None:
     """Stream frames to a served model; print {"seq": 0, "y": [...]} for each, in order.
 
     Outputs go to standard output, progress and a summary of latencies to standard error. Latency runs from the moment a
-    frame was due to the moment its output was read; at max rate a frame is due when there is room for it in the window.
+    frame was due to the moment its output was read; at max rate a frame is due when it is taken from the file.
 
     Example: streamrnn stream ws://localhost:8765 temp --csv recording.csv --columns value --rate max > outputs.jsonl
 
@@ -86,7 +91,7 @@ def stream(
     chosen = tuple(name.strip() for name in columns.split(",")) if columns else ()
     frames = CsvFrames(chosen, header, reads_times=pace.is_realtime, time_column=time_column)
     chunk_frames = chunk or (FILE_CHUNK_FRAMES if csv is not None and pace.is_max else 1)
-    wish = Wish(url, model, pace, chunk_frames, window)
+    wish = Wish(url, model, pace, chunk_frames, window or max(LEAST_WINDOW_FRAMES, 2 * chunk_frames))
     with csv.open("rb") if csv is not None else contextlib.nullcontext(sys.stdin.buffer) as source:
         raise typer.Exit(_run(wish, frames, source.fileno()))
 
@@ -114,9 +119,8 @@ def _silence(out: TextIO) -> None:
 
 
 def _summarise(wish: Wish, latency: Latency) -> None:
-    window = f"window {wish.window_frames}" if wish.window_frames else "the client's window"
-    print(latency.summary(), file=sys.stderr)
-    print(f"mode: {wish.pace.describe()}, {wish.chunk_frames} frames a message, {window}", file=sys.stderr)
+    mode = f"{wish.pace.describe()}, {wish.chunk_frames} in a message, at most {wish.window_frames} in flight"
+    print(f"{latency.summary()}\nmode: {mode}", file=sys.stderr)
     if latency.n_in_flight:
         print(f"{latency.n_in_flight} frames were sent and not answered", file=sys.stderr)
 

@@ -12,7 +12,10 @@ import typer
 def warmup(
     cache_dir: Annotated[
         Path | None,
-        typer.Option(help="Keep the compiled kernels here [default: $STREAMRNN_CACHE_DIR, else the user's cache]."),
+        typer.Option(
+            metavar="FOLDER",
+            help="Keep the compiled kernels here (default: $STREAMRNN_CACHE_DIR, else the user's cache).",
+        ),
     ] = None,
 ) -> None:
     """Compile every kernel, or load it from the cache, and say how long it took.

@@ -26,7 +26,7 @@ def draw(scene: Scene, width: int) -> RenderableType:
         _panel("alarms", Group(*_alarm_lines(scene))), _panel("char_lm", Text(_tail(scene.text, width * 2 // 5 - 4)))
     )
     sensor = _panel("temperature_anomaly", Group(*_sensor_lines(scene, width - FRAME_CHARS - LABEL_CHARS)), height=None)
-    status = f" {scene.n_sensors} sensors and one text: {scene.latency.summary()}"
+    status = f" {scene.n_sensors} sensors and one text share the server; this sensor: {scene.latency.summary()}"
     return Group(sensor, row, Text(status, style="dim", no_wrap=True, overflow="ellipsis"))
 
 

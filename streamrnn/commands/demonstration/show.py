@@ -34,9 +34,10 @@ LIVE_HZ = 300.0
 TEXT_HZ = 40.0
 PROMPT = "ROMEO:\n"
 PACED = Load(LIVE_HZ, window=64)
-N_PACED_FRAMES = 900
 SINGLE = Load(float("inf"), window=32)
 CHUNKED = Load(float("inf"), window=256, chunk=64)
+N_FRAMES = {PACED: 900, SINGLE: 1000, CHUNKED: 4000}
+"""Frames of each session in the measured parts, a few seconds each."""
 TIMEOUT_S = 50.0
 
 
@@ -77,7 +78,7 @@ def show(console: Console) -> int:
     problems += faults_of(models, result.played)
     _report(console, result, findings, len(recording.faults), time.monotonic() - started_s)
     for problem in problems:
-        console.print(f"WRONG: {problem}", style="bold red", markup=False)
+        console.print(f"WRONG: {problem}", style="bold red")
     return 1 if problems else 0
 
 
@@ -90,16 +91,16 @@ async def _play(server: ChildServer, model: Model, recording: Recording, console
     async with asyncio.timeout(TIMEOUT_S), streamrnn_client.connect(server.url) as client:
         await _live(client, server, model, recording, sensors[:N_SENSORS], console, result)
         console.print("measuring, with nothing drawn ...")
-        few = [frames[:N_PACED_FRAMES] for frames in sensors[:N_SENSORS]]
-        for load, frames, mode in (
-            (PACED, few, f"{PACED.hz:g} frames/s in each session"),
-            (SINGLE, sensors, f"as fast as answered, {SINGLE.window} in flight a session"),
-            (CHUNKED, sensors, f"the same, {CHUNKED.chunk} frames a message, {CHUNKED.window} in flight"),
+        for load, n_sessions, mode in (
+            (PACED, N_SENSORS, f"{PACED.hz:g} frames/s a session"),
+            (SINGLE, N_SESSIONS, f"as fast as answered, {SINGLE.window} in flight a session"),
+            (CHUNKED, N_SESSIONS, f"the same, {CHUNKED.chunk} in a message, {CHUNKED.window} in flight"),
         ):
             before = server.metrics()
+            frames = [sensor[: N_FRAMES[load]] for sensor in sensors[:n_sessions]]
             played = await play_all(client, SENSOR, frames, load)
             result.played += played
-            result.rows.append(Row(mode, len(frames), _merged(played), _mean_batch(before, server.metrics())))
+            result.rows.append(Row(mode, n_sessions, _merged(played), _mean_batch(before, server.metrics())))
     return result
 
 
@@ -134,8 +135,8 @@ async def _live(
     played = [first, *rest]
     result.played += [*played, written]
     result.alarms = scene.alarms
-    result.rows.append(Row(f"live, {LIVE_HZ:g} frames/s in each session, drawing", len(played), _merged(played), batch))
-    result.rows.append(Row(f"live, text, {TEXT_HZ:g} frames/s, 1 in flight", 1, written.latency, batch))
+    result.rows.append(Row(f"live: {LIVE_HZ:g} frames/s a session, while shown", len(played), _merged(played), batch))
+    result.rows.append(Row(f"live: text, {TEXT_HZ:g} frames/s, 1 in flight", 1, written.latency, batch))
 
 
 def _scored(model: Model, recording: Recording, scene: Scene, view: View) -> Any:

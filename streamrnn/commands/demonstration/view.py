@@ -66,7 +66,7 @@ class LineView:
             self._print(f"   text {line}")
 
     def _print(self, line: str) -> None:
-        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(line, soft_wrap=True)
         self._console.file.flush()
 
 
