@@ -11,13 +11,14 @@ import logging
 import socket
 from typing import TYPE_CHECKING, cast
 
-from websockets.exceptions import PayloadTooBig
+from websockets.exceptions import InvalidMessage, PayloadTooBig
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 from streamrnn.errors import OversizedError
+from streamrnn.server import http
 from streamrnn.server.front import select_protocol
 from streamrnn.server.pump import clock_ns
 from streamrnn.serving.peer import Peer
@@ -79,6 +80,9 @@ class Connection(asyncio.Protocol):
                 self._take_handshake(event)
         if ws.parser_exc is not None:
             self._fail_parsing(ws.parser_exc)
+        elif isinstance(ws.handshake_exc, InvalidMessage) and not self._is_ending:
+            # The library ends the stream here without a word; a request with a body comes this way, too.
+            self._transport.write(http.bad_request().serialize())
         if ws.writes:
             self._send_library_bytes()
         self._pump.wake()
@@ -194,8 +198,8 @@ class Connection(asyncio.Protocol):
         interval_ns = self._limits.ping_interval_ms * NS_PER_MS
         if self._pinged_ns > self._heard_ns:
             log.info("a connection is dropped: its ping was not answered")
-            self._close(INTERNAL)
-            self._transport.abort()
+            self._peer.close(INTERNAL)
+            self.deliver(self._peer)
         elif now_ns - self._heard_ns < interval_ns:
             self._server.wheel.put(self, self._heard_ns + interval_ns)
         else:

@@ -78,6 +78,11 @@ def method_not_allowed(method: str) -> Response:
     return response
 
 
+def bad_request() -> Response:
+    """Refuse what cannot be read."""
+    return answer(HTTPStatus.BAD_REQUEST, "expected an HTTP/1.1 request without a body\n")
+
+
 def unavailable(reason: str) -> Response:
     """Refuse for the moment."""
     response = answer(HTTPStatus.SERVICE_UNAVAILABLE, f"{reason}\n")

@@ -1,0 +1,48 @@
+"""A real server on a loopback port, in the loop of the test."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+import uvloop
+
+from streamrnn.kernels.warmup import warmup
+from streamrnn.limits import Limits
+from streamrnn.server.app import Server
+from tests.serving.house import MODELS
+
+LIMITS = Limits(max_sessions=64, max_queue_frames=64, max_chunk_frames=128, max_message_bytes=100_000, drain_ms=1000)
+
+
+def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> dict[str, Callable[[], Any]]:
+    """Run every test on both loops: they differ in when they write and how they close."""
+    return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def warm_kernels() -> None:
+    """Load the kernels once, so that no test waits for them inside a loop."""
+    warmup()
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[Callable[..., Any]]:
+    """Return a function that starts a server; it is stopped after the test."""
+    async with AsyncExitStack() as stack:
+
+        async def start(**limits: int) -> Server:
+            merged = {name: getattr(LIMITS, name) for name in LIMITS.__dataclass_fields__} | {"drain_ms": 200} | limits
+            return await stack.enter_async_context(Server(MODELS, port=0, limits=Limits(**merged)))
+
+        yield start
+
+
+@pytest.fixture
+async def server(serve: Callable[..., Any]) -> Server:
+    """A server with small limits."""
+    started: Server = await serve()
+    return started
