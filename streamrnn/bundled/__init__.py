@@ -1,0 +1,37 @@
+"""Two small trained models and one recording, there from the start for the demo, the tutorial and the tests.
+
+- `temperature_anomaly`: predicts a machine's next temperature; its card's provenance holds under `anomaly` the settings
+  of the score that goes with it: `AnomalyScore(AnomalySettings(**model.card.provenance["anomaly"]))`, then
+  `.frame(value, output)` with the raw value of each frame and the model's output for it.
+- `char_lm`: log-probabilities of the next character of Shakespeare; its labels are the 65 characters, a frame is the
+  index of one.
+- `temperature_recording`: csv with the columns timestamp, value, fault; the faults are injected.
+
+`ATTRIBUTION.md` says what they were made from.
+"""
+
+from pathlib import Path
+
+from streamrnn.errors import OptionError
+
+_FILES = {
+    "temperature_anomaly": "temperature_anomaly.safetensors",
+    "char_lm": "char_lm.safetensors",
+    "temperature_recording": "temperature_recording.csv",
+}
+
+
+def names() -> tuple[str, ...]:
+    """Name everything bundled."""
+    return tuple(_FILES)
+
+
+def path(name: str) -> Path:
+    """Find a bundled file by its name.
+
+    Raises:
+        OptionError: nothing of that name is bundled; says what is.
+    """
+    if name not in _FILES:
+        raise OptionError(f"nothing bundled is named {name!r}; there are {', '.join(_FILES)}", name=name)
+    return Path(__file__).parent / _FILES[name]

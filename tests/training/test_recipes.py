@@ -1,0 +1,137 @@
+"""Each recipe goes from data to a served model: train, evaluate, export, with --quick."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import streamrnn
+from training import data, options
+from training.checkpoint import Checkpoint
+
+MODELS = {"sensor_anomaly": "temperature_anomaly", "char_lm": "char_lm"}
+FOLDERS = {"sensor_anomaly": "nab", "char_lm": "tinyshakespeare"}
+FIGURES = {
+    "sensor_anomaly": ({"GRU, engine", "GRU, PyTorch", "persistence"}, "test RMSE, one step (standard deviations)"),
+    "char_lm": ({"LSTM, engine", "LSTM, PyTorch", "n-gram, context of 5"}, "test bits per character"),
+}
+
+
+def call(recipe: str, *arguments: str) -> None:
+    importlib.import_module(f"training.recipes.{recipe}").main(list(arguments))
+
+
+def snapshot_of(folder: Path) -> dict[str, float]:
+    return {path.name: path.stat().st_mtime for path in folder.iterdir() if path.is_file()}
+
+
+@pytest.mark.parametrize("recipe", MODELS)
+def test_train_evaluate_export(recipe, tmp_path, request, capsys):
+    root = request.getfixturevalue(FOLDERS[recipe]).parent
+    ours = [snapshot_of(folder) for folder in (options.BUNDLED, options.DEFAULT_RESULTS)]
+    common = ("--quick", "--seed", "3", "--data", str(root), "--out", str(tmp_path))
+    call(recipe, "train", *common)
+    assert (tmp_path / f"{recipe}.png").is_file()
+    call(recipe, "evaluate", *common)
+    call(recipe, "export", *common)
+
+    results = json.loads((tmp_path / f"{recipe}.json").read_text())
+    columns, figure = FIGURES[recipe]
+    assert set(results["figures"]) == columns
+    engine, in_torch, baseline = (results["figures"][column][figure] for column in results["figures"])
+    assert engine == pytest.approx(in_torch, abs=2e-6) and 0.0 < baseline != engine
+    assert results["seed"] == 3
+    assert results["command"] == f"python -m training.recipes.{recipe} train --seed 3 --quick"
+    assert set(results["versions"]) == {"python", "torch", "numpy"}
+    printed = capsys.readouterr().out
+    assert "seed 3" in printed and f"{engine:.4f}" in printed and results["verdict"].split(".")[0] in printed
+
+    card = streamrnn.load_model(tmp_path / f"{MODELS[recipe]}.safetensors").card
+    assert card.name == MODELS[recipe]
+    assert card.provenance["seed"] == 3 and card.provenance["command"] == results["command"]
+    assert card.provenance["torch"] == str(torch.__version__) and card.attribution
+    assert str(tmp_path) not in json.dumps(card.provenance) + (tmp_path / f"{recipe}.json").read_text()
+    assert [snapshot_of(folder) for folder in (options.BUNDLED, options.DEFAULT_RESULTS)] == ours
+
+
+@pytest.mark.parametrize("recipe", MODELS)
+def test_the_same_seed_trains_the_same_net(recipe, tmp_path, request):
+    root = request.getfixturevalue(FOLDERS[recipe]).parent
+    weights = []
+    for name, seed in (("a", "1"), ("b", "1"), ("c", "2")):
+        call(recipe, "train", "--quick", "--seed", seed, "--data", str(root), "--out", str(tmp_path / name))
+        weights.append(Checkpoint.load(tmp_path / name / f"{recipe}.pt", recipe).weights)
+    first, again, other = weights
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not all(torch.equal(first[name], other[name]) for name in first)
+
+
+@pytest.mark.parametrize("recipe", MODELS)
+def test_missing_data_is_one_clear_line(recipe, tmp_path):
+    with pytest.raises(SystemExit, match=f"error: folder {FOLDERS[recipe]}/ not found in --data"):
+        call(recipe, "train", "--quick", "--data", str(tmp_path), "--out", str(tmp_path))
+
+
+@pytest.mark.parametrize("verb", ["evaluate", "export"])
+@pytest.mark.parametrize("recipe", MODELS)
+def test_a_missing_checkpoint_says_how_to_make_it(recipe, verb, tmp_path):
+    with pytest.raises(SystemExit, match=rf"make it with: python -m training\.recipes\.{recipe} train"):
+        call(recipe, verb, "--out", str(tmp_path))
+
+
+@pytest.mark.parametrize("recipe", MODELS)
+def test_help_names_the_verbs_and_the_data(recipe, capsys):
+    with pytest.raises(SystemExit) as caught:
+        call(recipe, "--help")
+    assert caught.value.code == 0
+    text = capsys.readouterr().out
+    assert all(word in text for word in ("train", "evaluate", "export", "--seed", "--quick", data.VARIABLE))
+
+
+@pytest.mark.parametrize(("arguments", "expected"), [(["fly"], "invalid choice"), (["train", "--seed", "-1"], "0 .. ")])
+def test_wrong_arguments_say_what_was_expected(arguments, expected, capsys):
+    with pytest.raises(SystemExit) as caught:
+        call("char_lm", *arguments)
+    assert caught.value.code == 2
+    assert expected in capsys.readouterr().err
+
+
+def test_defaults_write_the_committed_files_and_trials_do_not(tmp_path):
+    plain = options.parse("char_lm", "", "char_lm", ["export"])
+    assert plain.file == options.BUNDLED / "char_lm.safetensors"
+    assert plain.evaluation == options.DEFAULT_RESULTS / "char_lm.json"
+    for trial in (["--quick"], ["--out", str(tmp_path)]):
+        tried = options.parse("char_lm", "", "char_lm", ["export", *trial])
+        assert tried.file.parent == tried.evaluation.parent == tried.out
+        assert tried.out not in (options.BUNDLED, options.DEFAULT_RESULTS)
+
+
+def test_epochs_of_text_give_the_next_character():
+    char_lm = importlib.import_module("training.recipes.char_lm")
+    ids = torch.arange(10_000)
+    epochs = char_lm.Epochs(ids, torch.Generator().manual_seed(0))
+    starts = set()
+    for epoch in range(5):
+        x, target = epochs(epoch)
+        assert x.shape == target.shape == (char_lm.N_LANES, epochs.n_frames)
+        assert torch.equal(target, x + 1)
+        assert torch.equal(x[1:, 0], x[:-1, -1] + 1), "lanes follow one another"
+        starts.add(int(x[0, 0]))
+    assert len(starts) > 1
+
+
+def test_augmented_lanes_are_normalised_next_values():
+    sensor = importlib.import_module("training.recipes.sensor_anomaly")
+    net = sensor.TemperatureNet(80.0, 5.0, 4)
+    z = torch.linspace(-1.0, 1.0, 400)
+    x, target = sensor.Augmented(z, net, torch.Generator().manual_seed(0))(0)
+    assert x.shape == target.shape == (32, 200, 1)
+    assert torch.allclose(net.normalise(x)[:, 1:], target[:, :-1], atol=1e-4)
+    slopes = (target[:, 1:] - target[:, :-1]).mean(dim=(1, 2)) / float(z[1] - z[0])
+    assert 1 / 1.51 < slopes.min() < 0.8 and 1.2 < slopes.max() < 1.51
+    assert np.ptp(target.mean(dim=(1, 2)).numpy()) > 2.0

@@ -1,0 +1,76 @@
+"""Export: from a trained net to a model file that says where it came from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+import streamrnn
+from training.checkpoint import Checkpoint
+from training.data import DataSet
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a model's card says beside its provenance; see `streamrnn.Card`."""
+
+    name: str
+    summary: str
+    input_names: tuple[str, ...]
+    output_names: tuple[str, ...]
+    units: Mapping[str, str]
+    labels: tuple[str, ...] = ()
+    rate_hz: float | None = None
+
+
+def card_of(
+    description: Description, data_set: DataSet, checkpoint: Checkpoint, extra: Mapping[str, Any] | None = None
+) -> streamrnn.Card:
+    """Write the card: the description, and in its provenance everything needed to make the model again.
+
+    Args:
+        description: what goes in and out.
+        data_set: what it was trained on.
+        checkpoint: the trained net, for seed, command and figures.
+        extra: more provenance: plain values, or one level of dict or list of them.
+    """
+    return streamrnn.Card(
+        name=description.name,
+        summary=description.summary,
+        input_names=description.input_names,
+        output_names=description.output_names,
+        labels=description.labels,
+        rate_hz=description.rate_hz,
+        units=dict(description.units),
+        provenance={
+            "data": data_set.name,
+            "source": data_set.source,
+            "data_licence": data_set.licence,
+            "seed": checkpoint.seed,
+            "command": checkpoint.command,
+            "torch": str(torch.__version__),
+            "date": datetime.now(UTC).date().isoformat(),
+            "figures": dict(checkpoint.figures),
+            **(extra or {}),
+        },
+        licence="Apache-2.0",
+        attribution=f"trained on: {data_set.attribution}",
+    )
+
+
+def export(net: nn.Module, card: streamrnn.Card, path: Path) -> streamrnn.Model:
+    """Import `net` into streamrnn, which proves the two equal, and write the model file at `path`.
+
+    Raises:
+        UnsupportedError: a layer cannot be streamed, or the two disagree.
+    """
+    model = streamrnn.from_torch(net.eval(), card=card)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    model.save(path)
+    error = model.card.certificate.get("max_abs_error")
+    print(f"wrote {path.name}: {path.stat().st_size:,} bytes, largest error against PyTorch {error}")
+    return model

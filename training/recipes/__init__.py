@@ -1,0 +1,1 @@
+"""Recipes: `python -m training.recipes.NAME train|evaluate|export`, one file each."""
