@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -133,7 +134,9 @@ def _load_pickle(source: Path, trusted: bool) -> Any:
         raise UnsupportedError("reading .pt and .pth needs PyTorch: pip install 'streamrnn[import]'") from None
     sys.path.append("")  # a pickle names classes of the user's own modules
     try:
-        return torch.load(source, map_location="cpu", weights_only=not trusted)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch warns of files that are then refused anyway
+            return torch.load(source, map_location="cpu", weights_only=not trusted)
     except pickle.UnpicklingError as error:
         if trusted or "weights" not in str(error).lower():
             raise ModelFileError(f"{source} is damaged or no file of torch.save: {error}") from error

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -26,7 +28,10 @@ def warmup(
     Example: streamrnn warmup --cache-dir build/kernels
     """
     if cache_dir is not None:
-        os.environ["STREAMRNN_CACHE_DIR"] = str(cache_dir)
+        # The kernels find their cache when they are imported, which is over by now: a child starts afresh.
+        command = [sys.executable, "-m", "streamrnn", "warmup"]
+        environment = os.environ | {"STREAMRNN_CACHE_DIR": str(cache_dir)}
+        raise typer.Exit(subprocess.run(command, env=environment, check=False).returncode)
     import streamrnn
 
     done = streamrnn.warmup()

@@ -11,9 +11,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-SLACK_FRAMES = 24
-"""An alarm so many frames after a fault's end still counts as finding it: the score has a memory."""
-
 
 @dataclass(frozen=True)
 class Fault:
@@ -24,8 +21,8 @@ class Fault:
     last: int
 
     def holds(self, seq: int) -> bool:
-        """Whether an alarm at `seq` counts as finding this fault."""
-        return self.first <= seq <= self.last + SLACK_FRAMES
+        """Whether an alarm at `seq` counts as finding this fault; one after its end does not."""
+        return self.first <= seq <= self.last
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ class Scene:
         self.now = moment
         if moment.seq % COLUMN_FRAMES == 0 or not self.columns:
             self.columns.append(Column())
-        self.columns[-1].add(moment, any(fault.first <= moment.seq <= fault.last for fault in self.faults))
+        self.columns[-1].add(moment, self.fault_at(moment.seq) is not None)
         if onset:
             self.alarms.append(moment.seq)
 

@@ -55,8 +55,9 @@ class ChildServer:
         while not self._is_ready():
             if not self.is_alive or time.monotonic() - started_s > READY_TIMEOUT_S:
                 state = "was not ready in time" if self.is_alive else "ended before it was ready"
-                self._child.kill()
-                raise InternalError(f"the server {state}; its log ends:\n{self.log_tail()}")
+                fault = InternalError(f"the server {state}; its log ends:\n{self.log_tail()}")
+                self._end()
+                raise fault
             time.sleep(0.05)
         self.ready_s = time.monotonic() - started_s
         return self
@@ -65,10 +66,7 @@ class ChildServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """End it, if `stop` did not."""
-        if self._child is not None and self.is_alive:
-            self._child.kill()
-            self._child.wait()
-        self._log.close()
+        self._end()
 
     @property
     def is_alive(self) -> bool:
@@ -104,6 +102,12 @@ class ChildServer:
         self._log.flush()
         self._log.seek(0)
         return "\n".join(self._log.read().decode("utf-8", "replace").splitlines()[-n_lines:])
+
+    def _end(self) -> None:
+        if self._child is not None and self.is_alive:
+            self._child.kill()
+            self._child.wait()
+        self._log.close()
 
     def _is_ready(self) -> bool:
         return self._get("/v2/health/ready")[0] == 200
