@@ -11,6 +11,7 @@ from streamrnn.kernels.simd import (
     WIDTH,
     broadcast,
     fma,
+    lane,
     load,
     load_scalar,
     store,
@@ -18,6 +19,7 @@ from streamrnn.kernels.simd import (
 )
 
 STEP_BYTES = 4 * WIDTH
+PANEL_BYTES = 4 * PANEL_SIZE
 
 
 @inlined
@@ -37,7 +39,7 @@ def is_finite(src, n):
     total = zero
     for j in range(0, 4 * n, STEP_BYTES):
         total = fma(load(src + j), zero, total)
-    return sum_lanes(total) == 0.0
+    return sum_lanes(total, lane(zero, 0)) == 0.0
 
 
 @inlined
@@ -94,22 +96,26 @@ def _largest(src, n):
 def softmax(src, dst, n_exact, logarithm):
     """`dst = softmax(src)` over `n_exact` values, or its logarithm; the padding of `src` is overwritten.
 
-    The largest value is subtracted first; the sum runs in one fixed order.
+    The largest value is subtracted first. The sum has one chain for each of a panel's 16 places, added first to last,
+    so that it does not depend on the vector width.
     """
     n = -(-n_exact // PANEL_SIZE) * PANEL_SIZE
     fill(src, n_exact, n, -float("inf"))
     largest = _largest(src, n)
-    total = broadcast(0.0)
-    for j in range(0, 4 * n, STEP_BYTES):
-        value = load(src + j) - largest
-        power = exp(value)
-        total = total + power
-        store(dst + j, value if logarithm else power)
-    total = broadcast(sum_lanes(total))
-    shift = log(total)
+    total = lane(broadcast(0.0), 0)
+    for place in range(0, PANEL_BYTES, STEP_BYTES):
+        chains = broadcast(0.0)
+        for j in range(place, 4 * n, PANEL_BYTES):
+            value = load(src + j) - largest
+            power = exp(value)
+            chains = chains + power
+            store(dst + j, value if logarithm else power)
+        total = sum_lanes(chains, total)
+    whole = broadcast(total)
+    shift = log(whole)
     for j in range(0, 4 * n, STEP_BYTES):
         value = load(dst + j)
-        store(dst + j, value - shift if logarithm else value / total)
+        store(dst + j, value - shift if logarithm else value / whole)
     fill(src, n_exact, n, 0.0)
     fill(dst, n_exact, n, 0.0)
 
