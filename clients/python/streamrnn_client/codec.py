@@ -180,8 +180,10 @@ def _check_of(hint: Any, payload_in: Check) -> Check:
         return payload_in
     if hint is int:
         return lambda value: _int(value, bounds)
-    if hint in (str, bool):
-        return lambda value: _exactly(value, hint)
+    if hint is str:
+        return _text
+    if hint is bool:
+        return lambda value: _exactly(value, bool)
     if hint is Port:
         table = _Table(Port, payload_in)
         return lambda value: table.build(_exactly(value, dict))
@@ -200,6 +202,12 @@ def _exactly(value: Any, kind: type[Any]) -> Any:
     if type(value) is not kind:
         raise ValueError(f"expected {kind.__name__}, got {type(value).__name__}")
     return value
+
+
+def _text(value: Any) -> str:
+    text: str = _exactly(value, str)
+    text.encode()  # JSON can spell half a surrogate pair, which is no text
+    return text
 
 
 def _int(value: Any, bounds: Range) -> int:

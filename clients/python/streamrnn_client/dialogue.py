@@ -29,14 +29,20 @@ class Dialogue:
 
     def open(self, model: str, session_id: str | None = None) -> PendingAsk:
         """Its value is the new `Ledger`."""
+        _check_text("a model's name", model)
+        _check_id(session_id)
         return self._opening(m.Open(self.table.free_handle(), model, session_id))
 
     def restore(self, payload: bytes, session_id: str | None = None) -> PendingAsk:
         """Its value is the new `Ledger`."""
+        _check_id(session_id)
+        if not isinstance(payload, bytes | bytearray | memoryview):
+            raise OptionError(f"expected the bytes of a snapshot, got {type(payload).__name__}")
         return self._opening(m.Restore(self.table.free_handle(), bytes(payload), session_id))
 
     def fork(self, ledger: Ledger, session_id: str | None = None) -> PendingAsk:
         """Its value is the new `Ledger`."""
+        _check_id(session_id)
         ledger.check_live()
         return self._opening(m.Fork(ledger.handle, self.table.free_handle(), session_id))
 
@@ -70,8 +76,8 @@ class Dialogue:
 
     def frames(self, ledger: Ledger, payloads: Sequence[bytes]) -> PendingFrames:
         """Send frames of one session as one message; its value is the list of the outputs' bytes."""
-        self._check_usable()
         ledger.check_live()
+        self._check_usable()
         self._check_count(len(payloads))
         self._send(m.Frame(ledger.handle, ledger.next_seq, b"".join(payloads), len(payloads)))
         return ledger.take(payloads)
@@ -82,7 +88,6 @@ class Dialogue:
         Raises:
             FrameError: the frames are not of one size, which the message cannot express.
         """
-        self._check_usable()
         self._check_count(len(payloads))
         ahead: dict[int, int] = {}
         seqs = []
@@ -90,6 +95,7 @@ class Dialogue:
             ledger.check_live()
             seqs.append(ledger.next_seq + ahead.setdefault(ledger.handle, 0))
             ahead[ledger.handle] += 1
+        self._check_usable()
         sizes = {len(payload) for payload in payloads}
         if len(payloads) != len(ledgers) or len(sizes) != 1 or sizes.pop() % FLOAT_BYTES:
             raise FrameError("expected one frame for each session, all of one size")
@@ -129,8 +135,8 @@ class Dialogue:
         return pending
 
     def _ask(self, ledger: Ledger, message: m.Message) -> PendingAsk:
-        self._check_usable()
         ledger.check_live()
+        self._check_usable()
         self._send(message)
         return ledger.ask(message)
 
@@ -148,3 +154,18 @@ class Dialogue:
     def _check_count(self, n: int) -> None:
         if not 1 <= n <= self.options.max_chunk_frames:
             raise OptionError(f"expected 1 to {self.options.max_chunk_frames} frames a message, got {n}", scope="frame")
+
+
+def _check_text(what: str, text: object) -> None:
+    """What is no text would be malformed to the server, and end the connection."""
+    try:
+        if not isinstance(text, str):
+            raise TypeError
+        text.encode()
+    except (TypeError, UnicodeEncodeError):
+        raise OptionError(f"expected {what} as text, got {text!r}") from None
+
+
+def _check_id(session_id: str | None) -> None:
+    if session_id is not None:
+        _check_text("a session id", session_id)

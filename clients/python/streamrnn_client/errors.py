@@ -80,9 +80,10 @@ class StreamrnnClientError(Exception):
 
     def again(self) -> Self:
         """Another instance with the same fields: one instance raised in two places would share a traceback."""
-        twin = copy.copy(self)
-        twin.__traceback__ = None
-        return twin
+        return copy.copy(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuilt, (type(self), self.args, vars(self))
 
 
 class UsageError(StreamrnnClientError):
@@ -165,7 +166,6 @@ class OrderError(PeerError):
     """A message that is not legal in the present state."""
 
     code = "out_of_order"
-    scope = "session"
 
 
 class HandshakeError(PeerError):
@@ -278,6 +278,14 @@ class BatchError(StreamrnnClientError):
         )
         self.outputs = list(outputs)
         self.errors = list(errors)
+
+
+def _rebuilt(kind: type[StreamrnnClientError], args: tuple[Any, ...], fields: dict[str, Any]) -> StreamrnnClientError:
+    """Copying and pickling cannot call the constructors, which take keywords."""
+    error = kind.__new__(kind, *args)
+    error.args = args
+    vars(error).update(fields)
+    return error
 
 
 BY_CODE: Final[dict[str, type[StreamrnnClientError]]] = {

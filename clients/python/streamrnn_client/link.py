@@ -163,7 +163,7 @@ def address_of(url: str) -> WebSocketURI:
     """
     try:
         return parse_uri(url)
-    except InvalidURI as error:
+    except (InvalidURI, ValueError) as error:
         raise OptionError(f"expected an address such as ws://localhost:8765, got {url!r}") from error
 
 

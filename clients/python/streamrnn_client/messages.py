@@ -36,6 +36,11 @@ class Message:
     type: ClassVar[str]
 
 
+def _check_pairs(handles: tuple[int, ...], seqs: tuple[int, ...]) -> None:
+    if len(handles) != len(seqs):
+        raise ValueError(f"expected as many seqs as handles, got {len(seqs)} and {len(handles)}")
+
+
 # ---- client to server
 
 
@@ -68,6 +73,9 @@ class Frames(Message):
     handles: Handles
     seqs: Seqs
     payload: bytes
+
+    def __post_init__(self) -> None:
+        _check_pairs(self.handles, self.seqs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +179,9 @@ class Outputs(Message):
     handles: Handles
     seqs: Seqs
     payload: bytes
+
+    def __post_init__(self) -> None:
+        _check_pairs(self.handles, self.seqs)
 
 
 @dataclass(frozen=True, slots=True)

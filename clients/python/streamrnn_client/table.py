@@ -86,8 +86,6 @@ class Table:
         return settled
 
     def _outputs(self, message: m.Outputs) -> list[Event]:
-        if len(message.handles) != len(message.seqs):
-            raise MalformedError("expected as many seqs as handles")
         ledgers = [self._live(handle) for handle in message.handles]
         rows = _split(message.payload, len(ledgers), ledgers[0].opened.output.size)
         settled: list[Event] = []
@@ -119,7 +117,7 @@ class Table:
         if error.scope == "connection":
             return self.lose(error)
         if message.of in ("open", "restore", "fork"):
-            return [self._refused_opening(message, error)]
+            return self._refused_opening(message, error)
         if message.handle is None:
             raise MalformedError(f"an error for {message.of} that names no session: {error}")
         ledger = self.ledgers.get(message.handle)
@@ -128,20 +126,22 @@ class Table:
         ledger.last_error = error
         if isinstance(error, UnknownSessionError | SessionClosedError):
             return self._end(ledger, error)
+        if message.of is None or (message.of in ("frame", "frames") and message.seq is None):
+            return []  # nothing that we could tell apart: if it ends the session, `closed` follows
         if message.of in ("frame", "frames"):
             return [ledger.refuse(error)]
-        if message.of is None:
-            return []
         ask = ledger.oldest_ask(message.of)
         ask.fail(error)
         return [ask]
 
-    def _refused_opening(self, message: m.Error, error: StreamrnnClientError) -> PendingAsk:
+    def _refused_opening(self, message: m.Error, error: StreamrnnClientError) -> list[Event]:
         for handle, opening in self.openings.items():
             if message.handle == (handle if opening.source is None else opening.source) and opening.of == message.of:
                 del self.openings[handle]
                 opening.fail(error)
-                return opening
+                return [opening]
+        if message.of == "fork" and message.handle not in self.ledgers:
+            return []  # the session has ended meanwhile, and its forks failed then
         raise MalformedError(f"an error for {message.of} of handle {message.handle}, which was not asked")
 
     def _live(self, handle: int) -> Ledger:
@@ -152,7 +152,13 @@ class Table:
 
     def _end(self, ledger: Ledger, error: StreamrnnClientError) -> list[Event]:
         del self.ledgers[ledger.handle]
-        return [*ledger.end(error)]
+        settled: list[Event] = [*ledger.end(error)]
+        for handle, opening in list(self.openings.items()):
+            if opening.source == ledger.handle:
+                del self.openings[handle]
+                opening.fail(error)
+                settled.append(opening)
+        return settled
 
 
 def error_of(message: m.Error) -> StreamrnnClientError:

@@ -126,7 +126,7 @@ class Client(asyncio.Protocol):
         pendings = send_one_each(self._dialogue, sessions, X)
         self._send()
         for pending in pendings:
-            await self._settled(pending, "step", timeout_s)
+            await self._wait(pending, "step", timeout_s)
         return gather(pendings, sessions)
 
     async def close(self) -> None:
@@ -182,7 +182,12 @@ class Client(asyncio.Protocol):
     # ---- what sessions use
 
     async def _settled(self, pending: Pending, of: str, timeout_s: float | None) -> Any:
-        """The answer; the caller has sent. Abandons what it waits for when it is cancelled or runs out of time."""
+        """The answer; the caller has sent."""
+        await self._wait(pending, of, timeout_s)
+        return pending.result()
+
+    async def _wait(self, pending: Pending, of: str, timeout_s: float | None) -> None:
+        """Until it is settled. Abandons what it waits for when it is cancelled or runs out of time."""
         seconds = self._options.timeout_s(of, timeout_s)
         if not pending.done:
             settled = self._loop.create_future()
@@ -201,7 +206,6 @@ class Client(asyncio.Protocol):
                     self._dialogue.abandon(pending)
         if not pending.done:
             raise no_answer(of, seconds, pending)
-        return pending.result()
 
     async def _opened(self, pending: Pending, timeout_s: float | None) -> Ledger:
         self._send()
