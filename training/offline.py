@@ -38,7 +38,7 @@ class Offline(nn.Module):
         super().__init__()
         self.spec = model.spec
         self.tensors = {name: torch.tensor(tensor) for name, tensor in model.tensors.items()}
-        self.cells = nn.ModuleDict({node.name: self._cell(node) for node in self.spec.nodes if node.kind in CELLS})
+        self.cells = {node.name: self._cell(node) for node in self.spec.nodes if node.kind in CELLS}
         self.is_stepwise = any(node.kind == "previous" for node in self.spec.nodes)
 
     def _cell(self, node: Node) -> nn.Module:
