@@ -23,7 +23,7 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "expected Python 3.11 or newer, got: $$($(PYTHON) --version 2>&1 || true) ($(PYTHON)); say PYTHON=/path/to/python3.11"; exit 1; }
 	@echo "== making $(VENV) with $$($(PYTHON) --version)"
-	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "expected the venv module: on Debian, apt-get install python3-venv"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "expected the venv module: on Debian, apt-get install python3-venv"; exit 1; }
 
 $(RUN_STAMP): $(SET_UP) | $(BIN)/python
 	@echo "== installing the server, the client and the command line"

@@ -88,7 +88,7 @@ def resolves(dotted: str) -> bool:
     parts = dotted.split(".")
     for n in range(len(parts), 0, -1):
         try:
-            found = importlib.import_module(".".join(parts[:n]))
+            found: object = importlib.import_module(".".join(parts[:n]))
         except ImportError:
             continue
         for name in parts[n:]:
