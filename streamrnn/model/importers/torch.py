@@ -10,7 +10,7 @@ import msgspec
 from streamrnn.model.card import Card
 from streamrnn.model.importers.parity import certify, find_match
 from streamrnn.model.importers.state_dict import from_state_dict
-from streamrnn.model.importers.torch_calls import calls_of, example_calls
+from streamrnn.model.importers.torch_calls import calls_of, example_calls, one_thread
 from streamrnn.model.importers.torch_readings import readings_of
 from streamrnn.model.model import Model
 
@@ -29,8 +29,8 @@ def from_torch(module: nn.Module, *, card: Card | None = None, example: Any = No
     Args:
         module: its layers are among those of `docs/reference/importing.md`; not modified.
         card: description; its certificate is replaced.
-        example: the argument of one call, or the tuple of them, with the frames of one sequence in a batch of one: where
-            given, only calls of its shape are tried, on frames of its mean and deviation.
+        example: the argument of one call, or the tuple of them, with the frames of one sequence in a batch of one; only
+            calls of its shape are tried, on frames of its mean and deviation.
 
     Raises:
         OptionError: the example has no place for one sequence of frames.
@@ -46,7 +46,8 @@ def from_torch(module: nn.Module, *, card: Card | None = None, example: Any = No
         calls, like = list(calls_of(module, node.size, is_token)), None
     else:
         calls, like = example_calls(module, example, node.size, is_token)
-    match = find_match(itertools.chain([first], drafts), calls, like)
-    model = Model(match.draft.spec, match.draft.tensors)
-    certificate = certify(model, match, f"torch {torch.__version__}", like)
+    with one_thread():
+        match = find_match(itertools.chain([first], drafts), calls, like)
+        model = Model(match.draft.spec, match.draft.tensors)
+        certificate = certify(model, match, f"torch {torch.__version__}", like)
     return model.with_card(msgspec.structs.replace(card or Card(), certificate=certificate))

@@ -6,6 +6,7 @@ import copy
 import inspect
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,19 @@ class Call:
 
     name: str
     run: Callable[[FloatArray, int], Answers]
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch use one thread: with more, a step of a small cell waits for them far longer than it computes."""
+    import torch
+
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(n_threads)
 
 
 def calls_of(module: nn.Module, input_size: int, is_token: bool) -> Iterator[Call]:
@@ -118,19 +132,25 @@ def _frame_layouts(input_size: int, is_token: bool) -> dict[str, tuple[int, ...]
     return {str(shape): shape for shape in shapes}
 
 
-def _hiddens(module: nn.Module) -> Iterator[tuple[str, Any]]:
-    """First hidden states to hand in: the module's own, None, and zeros of the sizes that it names."""
-    import torch
-
+def _own_hidden(module: nn.Module) -> tuple[str, Any] | None:
+    """The first hidden state that the module makes, with the call that makes it."""
     for name in INIT_METHODS:
         method = getattr(module, name, None)
         for args in ((), (1,)):
-            try:
-                if callable(method):
-                    yield f"{name}{args if args else '()'}".replace(",", ""), method(*args)
-                    break
-            except (TypeError, RuntimeError, AttributeError):
-                continue
+            if callable(method):
+                with suppress(TypeError, RuntimeError, AttributeError):
+                    return f"{name}({', '.join(map(str, args))})", method(*args)
+    return None
+
+
+def _hiddens(module: nn.Module) -> Iterator[tuple[str, Any]]:
+    """First hidden states to hand in: the module's own where it makes one, else None and zeros of known sizes."""
+    import torch
+
+    own = _own_hidden(module)
+    if own is not None:
+        yield own
+        return
     yield "None", None
     for child in module.modules():
         if isinstance(child, torch.nn.RNNBase):

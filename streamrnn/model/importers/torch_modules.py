@@ -109,13 +109,14 @@ def check_plain(module: nn.Module, path: str) -> None:
     from torch.nn.parameter import is_lazy
     from torch.nn.utils import parametrize
 
+    tensors = dict(own_tensors(module))
+    if any(is_lazy(tensor) for tensor in tensors.values()):
+        raise refuse(path, module, "its sizes are not known yet; run one forward first")
     if module._forward_hooks or module._forward_pre_hooks:
         raise refuse(path, module, "it has forward hooks, which may change what it computes; remove them first")
     if parametrize.is_parametrized(module):
         raise refuse(path, module, "it is parametrized; remove the parametrizations first, keeping their weights")
-    for name, tensor in own_tensors(module):
-        if is_lazy(tensor):
-            raise refuse(path, module, "its sizes are not known yet; run one forward first")
+    for name, tensor in tensors.items():
         if tensor.is_meta or tensor.is_quantized or tensor.is_complex():
             raise refuse(path, module, f"tensor {name!r} is {tensor.dtype} on {tensor.device}, expected float32")
 
