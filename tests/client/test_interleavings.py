@@ -223,6 +223,6 @@ class JsonInterleavings(Interleavings):
 
 
 TestMsgpack = Interleavings.TestCase
-TestMsgpack.settings = settings(max_examples=40, stateful_step_count=60, deadline=None)
+TestMsgpack.settings = settings(max_examples=25, stateful_step_count=50, deadline=None)
 TestJson = JsonInterleavings.TestCase
-TestJson.settings = settings(max_examples=15, stateful_step_count=60, deadline=None)
+TestJson.settings = settings(max_examples=10, stateful_step_count=50, deadline=None)

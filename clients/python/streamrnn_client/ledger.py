@@ -45,13 +45,12 @@ class Ledger:
         self.asks.append(pending)
         return pending
 
-    def answer(self, seq: int, outputs: Sequence[bytes]) -> list[Pending]:
-        """Outputs of frames `seq ..` arrived; returns the frames' messages that are complete with them.
+    def answer(self, seq: int, outputs: Sequence[bytes], settled: list[Pending]) -> None:
+        """Outputs of frames `seq ..` arrived; appends to `settled` the frames' messages that are complete with them.
 
         Raises:
             MalformedError: they are not the next outputs due.
         """
-        settled: list[Pending] = []
         for output in outputs:
             pending = next((pending for pending in self.frames if not pending.doomed), None)
             if pending is None or pending.seq + len(pending.outputs) != seq:
@@ -63,7 +62,6 @@ class Ledger:
                 self.frames.remove(pending)
                 pending.settle(pending.outputs)
                 settled.append(pending)
-        return settled
 
     def refuse(self, error: StreamrnnClientError) -> PendingFrames:
         """The frames of the message that began at `error.seq` were not taken.

@@ -109,7 +109,7 @@ class Wire:
                 continue
             self._waited_for = True
             try:
-                self._select(min(left_s, KEEP_S))
+                self._select(min(left_s, KEEP_S, max(0.0, self.link.deadline_s - time.monotonic())))
                 self.pump()
             finally:
                 self._waited_for = False

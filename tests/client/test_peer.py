@@ -1,0 +1,334 @@
+"""Both shells against a peer that falls silent, talks nonsense, or is cut off."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from typing import Any
+
+import pytest
+from streamrnn_client import (
+    ConnectionLostError,
+    HandshakeError,
+    InternalError,
+    MalformedError,
+    SessionClosedError,
+    StreamrnnClientError,
+    UnknownSessionError,
+    WaitTimeoutError,
+)
+from streamrnn_client import messages as m
+from websockets.frames import Opcode
+
+from tests.client.peer import CODEC, Peer, opened, peer_of
+from tests.client.shells import Shell
+
+SHORT_S = 0.15
+
+
+def frame(*values: float) -> bytes:
+    return struct.pack(f"<{len(values)}f", *values)
+
+
+async def say_nothing(peer: Peer) -> None:
+    await peer.reader.read(1)
+
+
+async def test_a_peer_that_never_answers_the_handshake(shell: Shell) -> None:
+    async with peer_of(say_nothing) as url:
+        with pytest.raises(WaitTimeoutError) as late:
+            await shell.connect(url, connect_timeout_s=SHORT_S)
+        assert (late.value.of, late.value.after_s, late.value.scope) == ("connect", SHORT_S, "connection")
+
+
+@pytest.mark.parametrize("noise", [b"SSH-2.0-x\r\n", b"\0" * 100, b""])
+async def test_a_peer_of_another_kind(shell: Shell, noise: bytes) -> None:
+    async def script(peer: Peer) -> None:
+        peer.writer.write(noise)
+        peer.writer.close()
+
+    async with peer_of(script) as url:
+        with pytest.raises(HandshakeError):
+            await shell.connect(url)
+
+
+async def test_silence_after_open_and_a_late_session_is_closed(shell: Shell) -> None:
+    late_close: asyncio.Future[m.Message] = asyncio.get_running_loop().create_future()
+
+    async def script(peer: Peer) -> None:
+        await peer.shake()
+        first = await peer.read()
+        second = await peer.read()
+        assert isinstance(first, m.Open)
+        assert isinstance(second, m.Open)
+        await peer.tell(opened(second.handle))
+        await peer.tell(opened(first.handle))
+        late_close.set_result(await peer.read())
+
+    async with peer_of(script) as url, shell.connect(url) as client:
+        with pytest.raises(WaitTimeoutError) as late:
+            await client.open("sum", timeout_s=SHORT_S)
+        assert (late.value.of, late.value.scope) == ("open", "session")
+        session = await client.open("sum")
+        async with asyncio.timeout(5):
+            assert await late_close == m.Close(0)
+        assert session.handle == 1
+
+
+async def test_a_late_output_is_dropped_and_the_next_is_right(shell: Shell) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.open()
+        await peer.read()
+        assert (await peer.read()) == m.Frame(0, 1, frame(2.0))
+        await peer.tell(m.Output(0, 0, frame(1.0)))
+        await peer.tell(m.Output(0, 1, frame(3.0)))
+
+    async with peer_of(script) as url, shell.connect(url) as client:
+        session = await client.open("sum")
+        with pytest.raises(WaitTimeoutError) as late:
+            await session.step([1.0], timeout_s=SHORT_S)
+        assert (late.value.of, late.value.scope, late.value.seq) == ("step", "frame", 0)
+        assert session.n_unanswered == 1
+        assert list(await session.step([2.0])) == [3.0]
+        assert session.n_unanswered == 0
+
+
+async def test_a_stream_waits_no_longer_than_it_may(shell: Shell) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.open()
+        await peer.read()
+        await peer.tell(m.Output(0, 0, frame(1.0)))
+
+    async with peer_of(script) as url, shell.connect(url) as client:
+        session = await client.open("sum")
+        seqs = []
+        with pytest.raises(WaitTimeoutError) as late:
+            async for output in session.stream([[1.0]] * 10, timeout_s=SHORT_S):
+                seqs.append(output.seq)
+        assert seqs == [0]
+        assert late.value.seq == 1
+
+
+async def test_a_slow_source_is_not_a_late_output() -> None:
+    import streamrnn_client
+
+    async def script(peer: Peer) -> None:
+        await peer.open()
+        for seq in range(3):
+            await peer.read()
+            await peer.tell(m.Output(0, seq, frame(seq)))
+
+    async def source() -> Any:
+        for _ in range(3):
+            await asyncio.sleep(2 * SHORT_S)
+            yield [1.0]
+
+    async with peer_of(script) as url, streamrnn_client.connect(url) as client:
+        session = await client.open("sum")
+        assert [output.seq async for output in session.stream(source(), timeout_s=SHORT_S)] == [0, 1, 2]
+
+
+async def test_a_cut_in_the_middle_of_a_message_counts_what_is_unanswered(shell: Shell) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.open()
+        for _ in range(5):
+            await peer.read()
+        await peer.tell(m.Output(0, 0, frame(1.0, 2.0), 2))
+        peer.socket.send_binary(CODEC.encode(m.Output(0, 2, frame(3.0))))
+        peer.writer.write(b"".join(peer.socket.data_to_send())[:-3])
+        peer.writer.close()
+
+    async with peer_of(script) as url, shell.connect(url) as client:
+        session = await client.open("sum")
+        seqs = []
+        with pytest.raises(ConnectionLostError) as lost:
+            async for output in session.stream([[1.0]] * 5, window=5):
+                seqs.append(output.seq)
+        assert seqs == [0, 1]
+        assert lost.value.n_unanswered == 3
+        assert "3 frames" in str(lost.value)
+        assert isinstance(session.ended, ConnectionLostError)
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [b"\x82\x01\xc1", b"\x81\x02{}", b"\xff" * 20, b"\x82\x7f" + b"\xff" * 8],
+    ids=["no message", "text", "no websocket", "a giant"],
+)
+async def test_nonsense_ends_everything_at_once(shell: Shell, nonsense: bytes) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.open()
+        await peer.read()
+        peer.writer.write(nonsense)
+
+    async with peer_of(script) as url, shell.connect(url) as client:
+        session = await client.open("sum")
+        async with asyncio.timeout(5):
+            with pytest.raises((MalformedError, ConnectionLostError)) as ended:
+                await session.step([1.0])
+        assert ended.value.scope == "connection"
+        with pytest.raises(type(ended.value)):
+            await client.open("sum")
+
+
+async def test_a_session_ended_by_the_server_leaves_the_others(shell: Shell) -> None:
+    """`internal`, `session_closed` and `unknown_session`, each in the forms that the protocol allows."""
+
+    def error(code: str, handle: int, of: str | None, seq: int | None) -> m.Error:
+        return m.Error(code, "session", False, f"{code}!", of, handle, seq)
+
+    async def script(peer: Peer) -> None:
+        await peer.shake()
+        for handle in range(5):
+            await peer.read()
+            await peer.tell(opened(handle))
+        for _ in range(4):
+            await peer.read()
+        await peer.tell(error("internal", 0, None, None))
+        await peer.tell(m.Closed(0, "error", 0))
+        await peer.tell(error("internal", 1, "frame", 0))
+        await peer.tell(m.Closed(1, "error", 0))
+        await peer.tell(error("session_closed", 2, "frame", 0))
+        await peer.tell(m.Closed(2, "error", 0))
+        await peer.tell(error("unknown_session", 3, "frame", 0))
+        while not isinstance(message := await peer.read(), m.Frame):
+            pass
+        assert message.handle == 4
+        await peer.tell(m.Output(4, 0, frame(7.0)))
+
+    async with peer_of(script) as url, shell.connect(url) as client:
+        sessions = [await client.open("sum") for _ in range(5)]
+        got = await asyncio.gather(*(s.step([1.0]) for s in sessions[:4]), return_exceptions=True)
+        kinds: list[type[Exception]] = [InternalError, InternalError, SessionClosedError, UnknownSessionError]
+        assert [type(error) for error in got] == kinds
+        for session, kind in zip(sessions, kinds, strict=False):
+            assert type(session.ended) is kind
+            with pytest.raises(kind):
+                await session.step([1.0])
+        assert list(await sessions[4].step([1.0])) == [7.0]
+
+
+async def test_an_unknown_code_is_known_by_its_scope(shell: Shell) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.open()
+        await peer.read()
+        await peer.tell(m.Error("too_hot", "frame", True, "wait", "frame", 0, 0))
+        assert await peer.read() == m.Frame(0, 0, frame(1.0))
+        await peer.tell(m.Output(0, 0, frame(1.0)))
+
+    async with peer_of(script) as url, shell.connect(url) as client:
+        session = await client.open("sum")
+        with pytest.raises(StreamrnnClientError) as refused:
+            await session.step([1.0])
+        assert type(refused.value) is StreamrnnClientError
+        assert (refused.value.code, refused.value.retryable) == ("too_hot", True)
+        assert list(await session.step([1.0])) == [1.0]
+
+
+async def test_a_dead_peer_is_noticed_by_pings(shell: Shell) -> None:
+    pings = 0
+
+    async def script(peer: Peer) -> None:
+        nonlocal pings
+        await peer.open()
+        await peer.read()
+        assert (await peer.frame()).opcode is Opcode.PING
+        pings += 1
+
+    brief = {"ping_interval_s": SHORT_S, "ping_timeout_s": SHORT_S}
+    async with peer_of(script) as url, shell.connect(url, **brief) as client, asyncio.timeout(10):
+        session = await client.open("sum")
+        with pytest.raises(ConnectionLostError, match="silent"):
+            await session.step([1.0])
+    assert pings == 1
+
+
+async def test_an_idle_client_answers_pings(shell: Shell) -> None:
+    answered: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    async def script(peer: Peer) -> None:
+        await peer.open()
+        peer.socket.send_ping(b"alive?")
+        await peer.flush()
+        while (found := await peer.frame()).opcode is not Opcode.PONG:
+            pass
+        answered.set_result(bytes(found.data))
+
+    async with peer_of(script) as url, shell.connect(url) as client:
+        await client.open("sum")
+        async with asyncio.timeout(5):
+            assert await answered == b"alive?"
+
+
+async def test_a_peer_that_reads_late_is_not_a_deadlock(shell: Shell) -> None:
+    """Megabytes wait on both sides: the client must read while it cannot write."""
+    n, chunk = 64, 8
+    values = 65536
+
+    async def script(peer: Peer) -> None:
+        await peer.shake()
+        await peer.read()
+        port = m.Port(values)
+        await peer.tell(m.Opened(0, "s", "big", "00", 0, False, port, port, (), 1024))
+        for seq in range(0, n, chunk):
+            message = await peer.read()
+            assert isinstance(message, m.Frame)
+            assert message.seq == seq
+            await asyncio.sleep(0.01)
+            await peer.tell(m.Output(0, seq, message.payload, chunk))
+
+    xs = [frame(float(i)) * values for i in range(n)]
+    async with peer_of(script) as url, shell.connect(url) as client:
+        session = await client.open("big")
+        async with asyncio.timeout(20):
+            outputs = [output async for output in session.stream(xs, chunk=chunk, window=n)]
+    assert [output.y[0] for output in outputs] == list(range(n))
+
+
+async def test_closing_while_another_call_waits(shell: Shell) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.open()
+        await peer.read()
+
+    async with peer_of(script) as url:
+        client = await shell.connect(url)
+        session = await client.open("sum")
+        waiting = asyncio.create_task(session.step([1.0]))
+        await asyncio.sleep(SHORT_S)
+        await client.close()
+        async with asyncio.timeout(5):
+            with pytest.raises(StreamrnnClientError) as ended:
+                await waiting
+        assert ended.value.code == "client_closed"
+
+
+async def test_a_peer_that_never_closes_is_left_after_the_time_for_it(shell: Shell) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.open()
+        while await peer.reader.read(1 << 16):
+            pass
+
+    async with peer_of(script) as url:
+        client = await shell.connect(url, close_timeout_s=SHORT_S)
+        await client.open("sum")
+        async with asyncio.timeout(5):
+            await client.close()
+
+
+async def test_a_cancelled_step_leaves_the_numbering_right() -> None:
+    import streamrnn_client
+
+    async def script(peer: Peer) -> None:
+        await peer.open()
+        await peer.read()
+        assert await peer.read() == m.Frame(0, 1, frame(2.0))
+        await peer.tell(m.Output(0, 0, frame(1.0, 3.0), 2))
+
+    async with peer_of(script) as url, streamrnn_client.connect(url) as client:
+        session = await client.open("sum")
+        step = asyncio.create_task(session.step([1.0]))
+        await asyncio.sleep(0.05)
+        step.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await step
+        assert list(await session.step([2.0])) == [3.0]
