@@ -69,6 +69,11 @@ class ChildServer:
         self._end()
 
     @property
+    def pid(self) -> int:
+        """Its process id, 0 before it was started."""
+        return self._child.pid if self._child is not None else 0
+
+    @property
     def is_alive(self) -> bool:
         """Whether the process runs."""
         return self._child is not None and self._child.poll() is None
