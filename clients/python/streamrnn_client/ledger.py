@@ -70,7 +70,9 @@ class Ledger:
             MalformedError: no such message is unanswered.
         """
         found = [pending for pending in self.frames if pending.seq == error.seq]
-        pending = next((pending for pending in found if pending.doomed), None) or next(iter(found), None)
+        found.sort(key=lambda pending: not pending.doomed)  # what is doomed was sent first
+        is_duplicate = error.seq is not None and error.seq < (error.expected_seq or 0)
+        pending = found[-1 if is_duplicate else 0] if found else None
         if pending is None or pending.outputs:
             raise MalformedError(f"an error for seq {error.seq} of handle {self.handle}, which is not due")
         if not pending.doomed:
