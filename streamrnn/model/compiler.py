@@ -108,6 +108,7 @@ class _Compiler:
         self._state = Row()
         self._weights = WeightBuffer()
         self._place: dict[str, int] = {}
+        self._kept: dict[str, int] = {}
         self._regions: list[StateRegion] = []
         self._rows: list[list[int]] = []
         self._n_macs = 0
@@ -117,8 +118,8 @@ class _Compiler:
             self._write(node)
         for node in self._spec.nodes:
             if node.kind == "previous":
-                kept = self._region(node.name)
-                self._op(Op.STORE_STATE, src=self._place[node.inputs[0]], n_in=node.size, state=kept.offset)
+                source = self._place[node.inputs[0]]
+                self._op(Op.STORE_STATE, src=source, n_in=node.size, state=self._kept[node.name])
         output = self._spec.node(self._spec.output)
         self._op(Op.OUTPUT, src=self._place[output.name], n_in=output.size)
         return Program(
@@ -158,9 +159,6 @@ class _Compiler:
         self._regions.append(StateRegion(name, offset, size))
         return offset
 
-    def _region(self, name: str) -> StateRegion:
-        return next(region for region in self._regions if region.name == name)
-
     def _write(self, node: Node) -> None:
         if node.kind in N_GATES:
             self._cell(node)
@@ -172,7 +170,8 @@ class _Compiler:
             case "input":
                 self._op(Op.INPUT, dst=dst, n_in=node.size, n_out=node.n_tokens)
             case "previous":
-                self._op(Op.LOAD_STATE, dst=dst, n_in=node.size, state=self._keep(node.name, node.size))
+                kept = self._kept[node.name] = self._keep(node.name, node.size)
+                self._op(Op.LOAD_STATE, dst=dst, n_in=node.size, state=kept)
             case "concat":
                 for name, source in zip(node.inputs, sources, strict=True):
                     self._op(Op.COPY, src=source, dst=dst, n_in=self._spec.node(name).size)

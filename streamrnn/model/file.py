@@ -92,7 +92,7 @@ def _read_header(text: str | None, path: str | Path) -> Header:
         raise ModelFileError(f"{path} has no {METADATA_KEY!r} metadata: it holds tensors, not a streamrnn model")
     try:
         version = msgspec.json.decode(text, type=_Version).version
-        if version > FORMAT_VERSION:
+        if not 1 <= version <= FORMAT_VERSION:
             raise ModelFileError(f"{path} is of format version {version}, this release reads up to {FORMAT_VERSION}")
         return msgspec.json.decode(text, type=Header)
     except msgspec.MsgspecError as error:

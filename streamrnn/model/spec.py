@@ -6,7 +6,7 @@ hand keeps a hidden state. Equations, gate order and tensor names are PyTorch's.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
@@ -31,6 +31,8 @@ Kind = Literal[
 ]
 MAPS = frozenset({"tanh", "sigmoid", "relu", "softmax", "log_softmax"})
 N_GATES = {"rnn": 1, "lstm": 4, "gru": 3}
+MAX_SIZE = 2**24
+"""Largest size of a node and number of tokens: float32 holds no larger token ids exactly."""
 
 Shape = tuple[int, ...]
 
@@ -110,14 +112,29 @@ def check(spec: Spec) -> None:
     for node in spec.nodes:
         if node.name in names or not node.name:
             raise SpecError(f"node names must be unique and not empty, got {node.name!r} twice or empty")
-        if node.size < 1 or node.n_tokens < 0:
-            raise SpecError(f"node {node.name!r}: size must be at least 1 and n_tokens at least 0, got {node.size}")
+        _check_fields(node)
         for name in node.inputs:
             if node.kind != "previous" and name not in names:
                 raise SpecError(f"node {node.name!r} reads {name!r}, which is not a node before it")
         _check_sizes(spec, node)
         names.add(node.name)
     spec.node(spec.output)
+
+
+def _check_fields(node: Node) -> None:
+    """What decoding has checked already, for a node that was built in Python; and the bounds."""
+    for field, known in (
+        ("kind", Kind),
+        ("nonlinearity", Literal["tanh", "relu"]),
+        ("reset", Literal["after", "before"]),
+    ):
+        if getattr(node, field) not in get_args(known):
+            expected = ", ".join(get_args(known))
+            raise SpecError(f"node {node.name!r}: {field} must be one of {expected}, got {getattr(node, field)!r}")
+    if not 1 <= node.size <= MAX_SIZE:
+        raise SpecError(f"node {node.name!r}: size must be 1 to {MAX_SIZE}, got {node.size}")
+    if not 0 <= node.n_tokens <= MAX_SIZE:
+        raise SpecError(f"node {node.name!r}: n_tokens must be 0 to {MAX_SIZE}, got {node.n_tokens}")
 
 
 def _check_sizes(spec: Spec, node: Node) -> None:
