@@ -21,6 +21,7 @@ from streamrnn.errors import OversizedError
 from streamrnn.server import http
 from streamrnn.server.front import select_protocol
 from streamrnn.server.pump import clock_ns
+from streamrnn.server.splitter import Splitter
 from streamrnn.serving.peer import Peer
 from streamrnn.wire.refusal import GOING_AWAY, INTERNAL, RESTART
 
@@ -33,8 +34,10 @@ ws_log.setLevel(logging.WARNING)  # the library tells of every handshake, so of 
 
 CLOSE_TIMEOUT_NS = 2_000_000_000
 """How long a client may take to close the TCP connection after the websocket's close."""
+END_OF_HEAD = b"\r\n\r\n"
 NS_PER_MS = 1_000_000
-FIN = 0x80
+FIN_TEXT = 0x81
+FIN_BINARY = 0x82
 
 
 class Connection(asyncio.Protocol):
@@ -51,6 +54,7 @@ class Connection(asyncio.Protocol):
         )
         self._transport: asyncio.Transport = None  # type: ignore[assignment]
         self._peer: Peer | None = None
+        self._splitter: Splitter | None = None
         self._parts: bytearray | None = None
         self._part_is_text = False
         self._heard_ns = 0
@@ -62,6 +66,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the handshake's deadline."""
         self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=self._limits.max_outbox_bytes)
         plug = transport.get_extra_info("socket")
         if plug is not None and plug.family != getattr(socket, "AF_UNIX", None):
             plug.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -70,7 +75,21 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, chunk: bytes) -> None:
         """Parse and queue; stepping and writing come with the pump's next flush."""
-        self._heard_ns = now_ns = clock_ns()
+        # Only then is it certain that the library stands between two frames after it.
+        is_whole_head = not self._heard_ns and chunk.find(END_OF_HEAD) == len(chunk) - len(END_OF_HEAD)
+        self._heard_ns = now_ns = self._pump.wake()
+        if self._splitter is None:
+            self._feed_library(chunk, now_ns)
+            if is_whole_head and self._peer is not None:
+                self._splitter = Splitter(self._limits.max_message_bytes)
+        else:
+            for part in self._splitter.feed(chunk):
+                if type(part) is bytes:
+                    self._feed_library(part, now_ns)
+                elif self._peer is not None and self._ws.state is State.OPEN:
+                    self._peer.receive(part[1], part[0], now_ns)  # type: ignore[arg-type]
+
+    def _feed_library(self, chunk: bytes, now_ns: int) -> None:
         ws = self._ws
         ws.receive_data(chunk)
         for event in ws.events_received():
@@ -85,7 +104,6 @@ class Connection(asyncio.Protocol):
             self._transport.write(http.bad_request().serialize())
         if ws.writes:
             self._send_library_bytes()
-        self._pump.wake()
 
     def eof_received(self) -> None:
         """Let the transport close: a websocket never writes after the other side's end."""
@@ -120,22 +138,19 @@ class Connection(asyncio.Protocol):
 
     def deliver(self, peer: Peer) -> None:
         """Write all that `peer` has collected in one call, and close the websocket if the peer says so."""
-        if self._transport.is_closing():
-            return
         messages = peer.take()
-        if messages and self._ws.state is State.OPEN:
-            opcode = Opcode.TEXT if peer.codec.is_text else Opcode.BINARY
-            self._write(b"".join([part for message in messages for part in (header(opcode, len(message)), message)]))
+        if messages and self._ws.state is State.OPEN and not self._transport.is_closing():
+            first_byte = FIN_TEXT if peer.codec.is_text else FIN_BINARY
+            framed = [header(first_byte, len(message)) + message for message in messages]
+            self._transport.write(framed[0] if len(framed) == 1 else b"".join(framed))
         if peer.close_code is not None:
             self._close(peer.close_code)
 
-    def _write(self, chunk: bytes) -> None:
-        transport = self._transport
-        transport.write(chunk)
-        if transport.get_write_buffer_size() > self._limits.max_outbox_bytes:
-            self._pump.hub.tally.n_slow_readers += 1
-            log.warning("a slow reader is dropped: %d bytes unsent", transport.get_write_buffer_size())
-            transport.abort()
+    def pause_writing(self) -> None:
+        """More than `max_outbox_bytes` are unsent: drop the slow reader, nobody waits for it."""
+        self._pump.hub.tally.n_slow_readers += 1
+        log.warning("a slow reader is dropped: %d bytes unsent", self._transport.get_write_buffer_size())
+        self._transport.abort()
 
     # ---- opening, closing, silence
 
@@ -159,15 +174,15 @@ class Connection(asyncio.Protocol):
             return
         if isinstance(fault, PayloadTooBig):
             peer.fail(OversizedError(f"expected at most {self._limits.max_message_bytes} bytes in a message"))
-            opcode = Opcode.TEXT if peer.codec.is_text else Opcode.BINARY
+            first_byte = FIN_TEXT if peer.codec.is_text else FIN_BINARY
             for message in peer.take():
-                self._transport.write(header(opcode, len(message)) + message)
+                self._transport.write(header(first_byte, len(message)) + message)
         else:
             peer.close(self._ws.close_sent.code if self._ws.close_sent else INTERNAL)
 
     def _close(self, code: int) -> None:
         ws = self._ws
-        if ws.state is not State.OPEN:
+        if ws.state is not State.OPEN or self._transport.is_closing():
             return
         if code in (GOING_AWAY, RESTART):
             ws.send_close(code)
@@ -181,7 +196,7 @@ class Connection(asyncio.Protocol):
             if self._transport.is_closing():
                 return
             if chunk:
-                self._write(chunk)
+                self._transport.write(chunk)
             elif self._transport.can_write_eof():
                 self._transport.write_eof()
             else:
@@ -213,10 +228,13 @@ class Connection(asyncio.Protocol):
         self._transport.abort()
 
 
-def header(opcode: int, n_bytes: int) -> bytes:
-    """Return the header of one unmasked, unfragmented websocket frame (RFC 6455 section 5.2)."""
+def header(first_byte: int, n_bytes: int) -> bytes:
+    """Return the header of one unmasked, unfragmented websocket frame (RFC 6455 section 5.2).
+
+    The library's own `Frame.serialize` gives the same bytes (tested) in five times the time.
+    """
     if n_bytes < 126:
-        return bytes((FIN | opcode, n_bytes))
+        return bytes((first_byte, n_bytes))
     if n_bytes < 65536:
-        return bytes((FIN | opcode, 126)) + n_bytes.to_bytes(2, "big")
-    return bytes((FIN | opcode, 127)) + n_bytes.to_bytes(8, "big")
+        return bytes((first_byte, 126)) + n_bytes.to_bytes(2, "big")
+    return bytes((first_byte, 127)) + n_bytes.to_bytes(8, "big")

@@ -27,22 +27,26 @@ class Pump:
         self.writers: dict[Peer, Connection] = {}
         self._loop = loop
         self._is_awake = False
+        self._now_ns = 0
 
-    def wake(self) -> None:
-        """Ask for a flush, once."""
+    def wake(self) -> int:
+        """Ask for a flush, once. Returns the clock of this loop iteration, ns."""
         if not self._is_awake:
             self._is_awake = True
+            self._now_ns = clock_ns()
             self._loop.call_soon(self._flush)
+        return self._now_ns
 
     def _flush(self) -> None:
         self._is_awake = False
         hub = self.hub
-        if hub.n_pending:
+        if hub.engine.n_pending:
             begin_ns = clock_ns()
-            # A tick that steps nothing has failed: asking for the next at once would spin.
-            if hub.tick(begin_ns) and hub.n_pending:
-                self.wake()
-            hub.tally.step_ns.add(clock_ns() - begin_ns)
+            n_sessions = hub.tick(begin_ns)
+            if n_sessions:  # a tick that steps nothing has failed: asking for the next at once would spin
+                hub.tally.count_tick(n_sessions, clock_ns() - begin_ns)
+                if hub.engine.n_pending:
+                    self.wake()
         if hub.dirty:
             self.write()
 

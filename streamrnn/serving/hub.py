@@ -73,10 +73,7 @@ class Hub:
             log.exception("a tick failed")
             self._break_pending()
             return 0
-        if outputs:
-            self.tally.n_ticks += 1
-            self.tally.batch.add(len(outputs))
-            self._route(outputs)
+        self._route(outputs)
         return len(outputs)
 
     def finish(self, link: Link, now_ns: int) -> None:
@@ -114,13 +111,14 @@ class Hub:
             log.exception("session %s could not be closed", link.session.id)
 
     def _route(self, outputs: list[Output]) -> None:
-        links = self._links
+        links, dirty = self._links, self.dirty
         n_outputs = 0
-        for output in outputs:
-            link = links.get(output.session)
+        for session, seq, ys in outputs:
+            link = links.get(session)
             if link is not None:
-                link.peer.send_outputs(link.handle, output.seq, output.ys)
-                n_outputs += len(output.ys)
+                link.peer.outbox.put_outputs(link.handle, seq, ys)
+                dirty[link.peer] = None
+                n_outputs += len(ys)
         self.tally.n_outputs += n_outputs
 
     def _break_pending(self) -> None:

@@ -49,16 +49,17 @@ class Outbox:
             ys: (n, output_size) float32, C-contiguous; copied.
         """
         n = len(ys)
-        if ys.nbytes > MAX_PAYLOAD_BYTES and n > 1:
+        payload = ys.tobytes()
+        if len(payload) > MAX_PAYLOAD_BYTES and n > 1:
             self._put_in_parts(handle, seq, ys)
             return
         waiting = self._waiting
         if waiting:
             last = waiting[-1]
-            if type(last) is Output and _continues(last, handle, seq, n, ys.nbytes):
-                waiting[-1] = Output(handle, last.seq, last.payload + ys.tobytes(), last.n + n)
+            if type(last) is Output and _continues(last, handle, seq, n, len(payload)):
+                waiting[-1] = Output(handle, last.seq, last.payload + payload, last.n + n)
                 return
-        waiting.append(Output(handle, seq, ys.tobytes(), n))
+        waiting.append(Output(handle, seq, payload, n))
 
     def take(self) -> list[bytes]:
         """Return all that waits as encoded messages, in order, and forget it."""

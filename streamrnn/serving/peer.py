@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from streamrnn.errors import InternalError, PeerError, StreamrnnError
 from streamrnn.serving.link import Link
-from streamrnn.serving.outbox import FloatArray, Outbox
+from streamrnn.serving.outbox import Outbox
 from streamrnn.serving.verbs import VERBS
 from streamrnn.wire import order
 from streamrnn.wire.codec import Buffer, Codec
@@ -63,11 +63,6 @@ class Peer:
     def send(self, message: Message) -> None:
         """Queue a message for the client."""
         self.outbox.put(message)
-        self.hub.dirty[self] = None
-
-    def send_outputs(self, handle: int, seq: int, ys: FloatArray) -> None:
-        """Queue outputs for the client; `ys` is (n, output_size) float32."""
-        self.outbox.put_outputs(handle, seq, ys)
         self.hub.dirty[self] = None
 
     def refuse(
@@ -129,7 +124,8 @@ class Peer:
     def _answer(self, message: ClientMessage, now_ns: int) -> None:
         event, verb = VERBS[type(message)]
         try:
-            self.state = order.connection_after(self.state, event)
+            if self.state != order.OPEN:  # where everything is legal
+                order.connection_after(self.state, event)
             verb(self.hub, self, message, now_ns)
         except StreamrnnError as fault:
             self._refuse_message(fault, message, event)

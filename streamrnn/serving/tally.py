@@ -51,3 +51,9 @@ class Tally:
         self.batch = Histogram(BATCH_BOUNDS)
         self.step_ns = Histogram(STEP_BOUNDS_NS)
         self.errors: Counter[str] = Counter()
+
+    def count_tick(self, n_sessions: int, elapsed_ns: int) -> None:
+        """Count a tick that stepped `n_sessions` sessions in `elapsed_ns` nanoseconds."""
+        self.n_ticks += 1
+        self.batch.add(n_sessions)
+        self.step_ns.add(elapsed_ns)

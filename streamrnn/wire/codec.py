@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from streamrnn.errors import MalformedError, OversizedError
+from streamrnn.errors import MalformedError, OversizedError, PeerError
 from streamrnn.limits import Limits
 from streamrnn.wire.messages import PROTOCOLS, ClientMessage, Frame, Frames, Message, ServerMessage
 
@@ -24,6 +24,9 @@ _SERVER_DECODERS: dict[str, Any] = {
     JSON: msgspec.json.Decoder(ServerMessage),
 }
 _ENCODERS: dict[str, Any] = {MSGPACK: msgspec.msgpack.Encoder(), JSON: msgspec.json.Encoder()}
+
+FAULTS = (msgspec.MsgspecError, ValueError, RecursionError, MemoryError, OverflowError)
+"""All that msgspec raises on hostile bytes; ValueError: invalid UTF-8 leaves it as UnicodeDecodeError."""
 
 Buffer = bytes | bytearray | memoryview
 
@@ -72,7 +75,12 @@ class Codec:
             WrongKindError: text where binary is due, or the reverse.
             MalformedError: the bytes are no message of a client in this sub-protocol.
         """
-        message: ClientMessage = self._decode(self._client_decode, payload, is_text)
+        if is_text is not self.is_text or len(payload) > self._max_message_bytes:
+            raise self._wrong_form(len(payload), is_text)
+        try:
+            message: ClientMessage = self._client_decode(payload)
+        except FAULTS as fault:
+            raise self._malformed(fault) from None
         kind = type(message)
         if kind is Frame:
             if message.n > self._max_chunk_frames:  # type: ignore[union-attr]
@@ -83,26 +91,29 @@ class Codec:
 
     def decode_server(self, payload: Buffer, is_text: bool) -> ServerMessage:
         """Decode one message of a server, as a client would. Raises as `decode`."""
-        message: ServerMessage = self._decode(self._server_decode, payload, is_text)
+        if is_text is not self.is_text or len(payload) > self._max_message_bytes:
+            raise self._wrong_form(len(payload), is_text)
+        try:
+            message: ServerMessage = self._server_decode(payload)
+        except FAULTS as fault:
+            raise self._malformed(fault) from None
         return message
 
-    def _decode(self, decode: Any, payload: Buffer, is_text: bool) -> Any:
+    def _wrong_form(self, n_bytes: int, is_text: bool) -> PeerError:
         if is_text is not self.is_text:
-            raise WrongKindError(f"expected a {_kind(self.is_text)} message on {self.name}, got a {_kind(is_text)} one")
-        if len(payload) > self._max_message_bytes:
-            raise OversizedError(
-                f"expected at most {self._max_message_bytes} bytes in a message, got {len(payload)}",
-                expected=self._max_message_bytes,
-                got=len(payload),
+            return WrongKindError(
+                f"expected a {_kind(self.is_text)} message on {self.name}, got a {_kind(is_text)} one"
             )
-        try:
-            return decode(payload)
-        except RecursionError:
-            raise MalformedError(f"expected a message of {self.name}, got deeply nested values") from None
-        except (msgspec.MsgspecError, ValueError, MemoryError, OverflowError) as fault:
-            # ValueError: invalid UTF-8 leaves msgspec as UnicodeDecodeError. The reason may quote a key of any length.
-            reason = str(fault)[:MAX_REASON_CHARS]
-            raise MalformedError(f"expected a message of {self.name}: {reason}") from None
+        expected = self._max_message_bytes
+        return OversizedError(
+            f"expected at most {expected} bytes in a message, got {n_bytes}", expected=expected, got=n_bytes
+        )
+
+    def _malformed(self, fault: BaseException) -> MalformedError:
+        if isinstance(fault, RecursionError):
+            return MalformedError(f"expected a message of {self.name}, got deeply nested values")
+        # The reason may quote a key of any length.
+        return MalformedError(f"expected a message of {self.name}: {str(fault)[:MAX_REASON_CHARS]}")
 
     def _check_columns(self, message: Frames) -> None:
         n = len(message.handles)

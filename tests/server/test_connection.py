@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from streamrnn.limits import Limits
-from streamrnn.server.connection import header
+from streamrnn.server.connection import FIN_BINARY, header
 from streamrnn.wire import messages as m
 from streamrnn.wire.codec import JSON, MSGPACK, Codec
 from tests.server.clients import PATIENCE_S, client_of, close_in, error_in, handshake, masked, raw_of
@@ -204,7 +204,7 @@ async def test_a_slow_reader_is_dropped_and_no_other(serve):
         await bystander.open(1)
         plug = raw.writer.get_extra_info("socket")
         plug.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        raw.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        raw.writer.transport.pause_reading()
         await raw.send(masked(CODEC.encode(m.Open(1, "gru"))))
         seq = 0
         with pytest.raises((ConnectionError, AssertionError)):
@@ -258,4 +258,4 @@ def test_header_is_that_of_the_library(n_bytes):
         def __len__(self):
             return n_bytes
 
-    assert header(2, n_bytes) == Frame(Opcode.BINARY, Sized()).serialize(mask=False)
+    assert header(FIN_BINARY, n_bytes) == Frame(Opcode.BINARY, Sized()).serialize(mask=False)

@@ -5,7 +5,15 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamrnn.serving.tally import Histogram
+from streamrnn.serving.tally import Histogram, Tally
+
+
+def test_a_tick_is_counted_everywhere():
+    tally = Tally()
+    tally.count_tick(3, 15_000)
+    tally.count_tick(1, 5_000)
+    assert (tally.n_ticks, tally.batch.total, tally.step_ns.total) == (2, 4, 20_000)
+    assert tally.batch.counts[:3] == [1, 0, 1] and tally.step_ns.counts[:2] == [1, 1]
 
 
 @given(st.lists(st.integers(0, 50)))

@@ -1,0 +1,64 @@
+"""The floor under a served frame: a bare Sans-I/O echo on the same loop, library and framing, and nothing else.
+
+Each binary message is answered with its own first bytes, as many as the server's `output` message has. Run as
+`python -m benchmarks.echo PORT_FILE N_BYTES`; the port is written to PORT_FILE.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import cast
+
+import uvloop
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Request
+from websockets.server import ServerProtocol
+
+from streamrnn.server.connection import FIN_BINARY, header
+from streamrnn.server.front import select_protocol
+
+
+class Echo(asyncio.Protocol):
+    """The shortest shell around the Sans-I/O protocol that answers every message."""
+
+    n_bytes = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Start a connection."""
+        self._transport = cast(asyncio.Transport, transport)
+        self._ws = ServerProtocol(select_subprotocol=select_protocol, max_size=4 * 1024 * 1024)
+
+    def data_received(self, chunk: bytes) -> None:
+        """Answer what arrived, in one write."""
+        ws = self._ws
+        ws.receive_data(chunk)
+        replies = []
+        for event in ws.events_received():
+            if isinstance(event, Frame):
+                if event.opcode is Opcode.BINARY:
+                    replies.append(header(FIN_BINARY, self.n_bytes) + event.data[: self.n_bytes])
+            elif isinstance(event, Request):
+                ws.send_response(ws.accept(event))
+        if replies:
+            self._transport.write(b"".join(replies))
+        if ws.writes:
+            for part in ws.data_to_send():
+                if part:
+                    self._transport.write(part)
+                else:
+                    self._transport.close()
+
+
+async def main(port_file: Path, n_bytes: int) -> None:
+    """Serve until killed."""
+    Echo.n_bytes = n_bytes
+    server = await asyncio.get_running_loop().create_server(Echo, "127.0.0.1", 0)
+    port_file.write_text(str(server.sockets[0].getsockname()[1]))
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main(Path(sys.argv[1]), int(sys.argv[2])))
