@@ -65,7 +65,7 @@ async def test_a_session_tells_what_the_server_told(shell: Shell, server: LocalS
 
 
 @pytest.mark.parametrize(
-    "kind", [list, tuple, lambda x: array("f", x), np.float64, np.float32, lambda x: x.tobytes(), memoryview], ids=repr
+    "kind", [list, tuple, lambda x: array("f", x), np.float64, np.float32, lambda x: x.tobytes(), memoryview]
 )
 async def test_every_form_of_a_frame(shell: Shell, server: LocalServer, kind: Any) -> None:
     async with shell.connect(server.url) as client:
