@@ -105,11 +105,12 @@ class Server:
         log.info("stopping: %d connections, %d sessions", len(self.hub.peers), self.hub.n_sessions)
         if self._listener is not None:
             self._listener.close()
-        self.hub.drain(self.limits.drain_ms)
+        drain_ms = self.limits.drain_ms
+        deadline_ms = drain_ms - drain_ms // 4  # the rest is kept for the closing handshakes
+        self.hub.drain(deadline_ms)
         self.pump.wake()
-        # A quarter of the time is kept for the closing handshakes.
-        self._end_timer = self._loop.call_later(self.limits.drain_ms / 1000 * 0.75, self._end)
-        self._force_timer = self._loop.call_later(self.limits.drain_ms / 1000, self.abort)
+        self._end_timer = self._loop.call_later(deadline_ms / 1000, self._end)
+        self._force_timer = self._loop.call_later(drain_ms / 1000, self.abort)
         self._finish_if_empty()
 
     async def stop(self) -> None:
