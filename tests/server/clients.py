@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import struct
 from collections.abc import AsyncIterator
 from typing import Any
@@ -101,7 +100,7 @@ def masked(payload: bytes, opcode: int = 2, fin: bool = True, mask: bool = True,
     head = bytes([(0x80 if fin else 0) | opcode]) + size
     if not mask:
         return head + payload
-    key = os.urandom(4)
+    key = bytes((n * 7 + i * 31 + 1) & 255 for i in range(4))  # fixed, so that test ids are
     return head + key + bytes(byte ^ key[i % 4] for i, byte in enumerate(payload))
 
 

@@ -18,7 +18,7 @@ from streamrnn.errors import OptionError
 from streamrnn.server.app import Server
 from streamrnn.wire import messages as m
 from streamrnn.wire.codec import JSON, MSGPACK
-from tests.server.clients import client_of, handshake, raw_of
+from tests.server.clients import PATIENCE_S, client_of, handshake, raw_of
 from tests.server.conftest import LIMITS
 from tests.serving.house import MODELS, frame, offline, random_frames, values
 
@@ -96,7 +96,7 @@ async def test_a_graceful_stop_finishes_what_was_accepted(serve):
         assert heard[-1] == m.Closed(1, "draining", 60)
         assert await client.close_code() == 1012
         await stopping
-    assert time.monotonic() - begin < 1.0
+    assert time.monotonic() - begin < PATIENCE_S / 2
     np.testing.assert_array_equal(values(heard, 1, 2), offline("lstm", xs))
     assert server.hub.n_sessions == 0 and not server.connections
 
@@ -118,7 +118,7 @@ async def test_a_client_that_does_not_react_is_dropped_at_the_deadline(serve):
     async with raw_of(server.port, shake=True):
         begin = time.monotonic()
         await server.stop()
-        assert 0.1 < time.monotonic() - begin < 1.0
+        assert 0.1 < time.monotonic() - begin < PATIENCE_S / 2
 
 
 async def test_stopping_twice_is_stopping_once(serve):
@@ -191,7 +191,7 @@ async def test_sigterm_under_load():
     process.send_signal(signal.SIGTERM)
     assert min(await asyncio.wait_for(asyncio.gather(*pumps), 20)) > 0
     out, _ = await asyncio.wait_for(process.communicate(), 20)
-    assert time.monotonic() - begin < 2.5
+    assert time.monotonic() - begin < 1.2 + PATIENCE_S / 2
     assert process.returncode == 0
     assert out == b""
 
