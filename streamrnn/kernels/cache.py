@@ -13,6 +13,7 @@ import os
 import pickle
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,9 @@ class KernelCache(FunctionCache):  # type: ignore[misc]
             return super().load_overload(sig, target_context)
         except (OSError, EOFError, pickle.UnpicklingError, ValueError, KeyError, AttributeError, RuntimeError) as error:
             logger.warning("a damaged kernel cache in %s is ignored (%s)", self.cache_path, type(error).__name__)
+            if not isinstance(error, OSError):
+                with suppress(OSError):
+                    self.flush()  # else the damaged index would fail every later write, and each start would compile
             return None
 
     def save_overload(self, sig: Any, data: Any) -> None:

@@ -168,11 +168,15 @@ def run_program(program, weights, arena, slots, x, y, work, rows):
 @entry("int64(float32[:,::1], int64)")
 def find_refused(frames, n_tokens):
     """Index of the first of frames (n, input_size) that `run_program` would refuse, else -1; n_tokens 0: dense."""
-    for i in range(frames.shape[0]):
+    mode = flush_denormals()
+    refused = ALL_STEPPED
+    for i in range(frames.shape[0] - 1, -1, -1):
         for j in range(frames.shape[1]):
             value = frames[i, j]
-            if value - value != 0.0:  # NaN for NaN and Inf, and NaN differs from all
-                return i
-            if n_tokens > 0 and (value < 0 or value >= n_tokens or value != int(value)):
-                return i
-    return -1
+            is_refused = value - value != 0.0  # NaN for NaN and Inf, and NaN differs from all
+            if n_tokens > 0 and not is_refused:
+                is_refused = value < 0 or value >= n_tokens or value != int(value)
+            if is_refused:
+                refused = i
+    restore_mode(mode)
+    return refused

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import streamrnn
-from tests.laws.examples import tried
+from tests.laws.examples import a_quarter, tried
 from tests.laws.nets import CELLS, random_frames, random_model, same_bits
 from tests.reference import Reference
 
@@ -38,6 +38,7 @@ def cuts_of(data, n: int) -> list[slice]:
 
 
 @each_cell
+@a_quarter
 @given(data=st.data(), n=st.integers(1, 30), seed=SEEDS)
 def test_law_1_streaming_is_the_whole_sequence(cell, data, n, seed):
     tried(1, cell)
@@ -51,6 +52,7 @@ def test_law_1_streaming_is_the_whole_sequence(cell, data, n, seed):
 
 
 @each_cell
+@a_quarter
 @given(data=st.data(), n_sessions=st.integers(1, 9), seed=SEEDS)
 def test_law_2_in_a_batch_as_alone(cell, data, n_sessions, seed):
     tried(2, cell)
@@ -73,6 +75,7 @@ def test_law_2_in_a_batch_as_alone(cell, data, n_sessions, seed):
 
 
 @each_cell
+@a_quarter
 @given(data=st.data(), n=st.integers(1, 60), seed=SEEDS)
 def test_law_3_any_chunking_gives_the_same_bits(cell, data, n, seed):
     tried(3, cell)
@@ -93,6 +96,7 @@ def test_law_3_any_chunking_gives_the_same_bits(cell, data, n, seed):
 
 
 @each_cell
+@a_quarter
 @given(data=st.data(), n=st.integers(1, 10), seed=SEEDS, poison=st.sampled_from(POISONS))
 def test_law_4_a_reused_slot_is_a_fresh_one(cell, data, n, seed, poison):
     tried(4, cell)
@@ -115,6 +119,7 @@ def test_law_4_a_reused_slot_is_a_fresh_one(cell, data, n, seed, poison):
 
 
 @each_cell
+@a_quarter
 @given(data=st.data(), n=st.integers(1, 20), seed=SEEDS)
 def test_law_5_snapshot_restore_and_fork_change_no_later_bit(cell, data, n, seed):
     tried(5, cell)
@@ -133,6 +138,7 @@ def test_law_5_snapshot_restore_and_fork_change_no_later_bit(cell, data, n, seed
 
 
 @each_cell
+@a_quarter
 @given(data=st.data(), n_sessions=st.integers(1, 5), seed=SEEDS)
 def test_law_6_one_output_a_frame_in_order(cell, data, n_sessions, seed):
     tried(6, cell)
@@ -167,6 +173,7 @@ def test_law_6_one_output_a_frame_in_order(cell, data, n_sessions, seed):
 
 
 @each_cell
+@a_quarter
 @given(data=st.data(), n_sessions=st.integers(2, 9), seed=SEEDS, poison=st.sampled_from(POISONS))
 def test_law_7_nan_stays_at_home(cell, data, n_sessions, seed, poison):
     tried(7, cell)
