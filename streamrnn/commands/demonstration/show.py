@@ -23,6 +23,7 @@ from streamrnn.commands.demonstration.view import View, view_of
 from streamrnn.commands.latency import Latency
 from streamrnn.commands.loop import run_punctually
 from streamrnn.decode import AnomalyScore, AnomalySettings
+from streamrnn.errors import InternalError
 
 if TYPE_CHECKING:
     from streamrnn_client import Client
@@ -68,7 +69,12 @@ def show(console: Console) -> int:
     console.print("starting `streamrnn serve` with the two bundled models ...")
     with ChildServer({name: bundled.path(name) for name in models}) as server:
         console.print(f"ready at {server.url} after {server.ready_s:.1f} s (a first start compiles the kernels)")
-        result = run_punctually(_play(server, models[SENSOR], recording, console))
+        try:
+            result = run_punctually(_play(server, models[SENSOR], recording, console))
+        except TimeoutError:
+            raise InternalError(
+                f"not done within {TIMEOUT_S:g} s; the server's log ends:\n{server.log_tail()}"
+            ) from None
         problems = [] if server.is_alive else [f"the server died; its log ends:\n{server.log_tail()}"]
         status = server.stop()
     if status != 0:
