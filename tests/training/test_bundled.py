@@ -18,7 +18,7 @@ from training import recordings
 from training.data import PROJECT_ROOT, nab_series, shakespeare_text, split_contiguous
 from training.detection import judge, score_series
 from training.offline import Offline
-from training.recipes.char_lm import CharNet
+from training.recipes.char_lm import CharNet, sample
 from training.recipes.sensor_anomaly import TemperatureNet
 from training.streamed import outputs_of
 from training.tbptt import run
@@ -37,7 +37,7 @@ def recording() -> np.ndarray:
 
 def net_of(model: streamrnn.Model) -> torch.nn.Module:
     """The recipe's own PyTorch class with the tensors of the model file."""
-    by_kind = {node.kind: node.name for node in model.spec.nodes}
+    by_kind: dict[str, str] = {node.kind: node.name for node in model.spec.nodes}
     tensors = {name: torch.tensor(value) for name, value in model.tensors.items()}
 
     def part(kind: str, name: str) -> torch.Tensor:
@@ -74,17 +74,19 @@ def test_models_are_small_and_say_where_they_come_from(name):
     assert card.name == name and card.summary and card.licence and card.attribution
     assert {"data", "source", "data_licence", "seed", "command", "torch", "date", "figures"} <= set(card.provenance)
     assert "--quick" not in str(card.provenance["command"])
-    assert card.certificate["max_abs_error"] < 1e-5
+    assert card.certificate["max_abs_error"] < 1e-5 * max(1.0, card.certificate["max_abs_output"])
     attribution = (bundled.path(name).parent / "ATTRIBUTION.md").read_text()
     assert bundled.path(name).name in attribution and str(card.provenance["data"]) in attribution
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_streamed_outputs_equal_pytorch_over_the_whole_sequence(name):
+    """Within 1e-5, of the value where that is larger than 1: a log-probability of -30 has steps of 2e-6 in float32."""
     model = load(name)
     if model.n_tokens:
-        rng = np.random.default_rng(5)
-        xs = rng.integers(0, model.n_tokens, (3000, 1)).astype(np.float32)
+        symbols = model.card.labels  # its own writing: what the model is for, and no data needed
+        text = sample(model, "".join(symbols), "KING ", 3000, seed=5)
+        xs = np.array([[symbols.index(symbol)] for symbol in text], np.float32)
         whole = run(net_of(model), torch.tensor(xs[:, 0], dtype=torch.int64)[None], 10_000)[0].numpy()
     else:
         xs = recording()[:, None].astype(np.float32)
@@ -94,8 +96,10 @@ def test_streamed_outputs_equal_pytorch_over_the_whole_sequence(name):
     session = engine.open(name)
     streamed = np.stack([session.step(x) for x in xs])
     assert streamed.shape == whole.shape
-    assert np.abs(streamed - whole).max() < 1e-5
-    assert np.abs(Offline(model)(torch.tensor(xs)).numpy() - whole).max() < 1e-5
+    bound = 1e-5 * np.maximum(1.0, np.abs(whole))
+    assert np.all(np.abs(streamed - whole) < bound)
+    assert np.all(np.abs(Offline(model)(torch.tensor(xs)).numpy() - whole) < bound)
+    assert np.abs(streamed[:-1] - whole[1:]).max() > 0.1, "outputs that hardly move would agree by themselves"
 
 
 def test_agreement_on_the_benchmark_series(nab):

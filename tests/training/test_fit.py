@@ -80,10 +80,21 @@ def test_averaged_weights_lag_behind_the_trained_ones():
         settings = FitSettings(
             max_epochs=3, patience_epochs=9, window_frames=1, learning_rate=0.1, final_share=1.0, average_decay=decay
         )
-        fit(net, lambda epoch: (x, x + 10.0), nn.functional.mse_loss, lambda n: -n.weight.item(), settings, show=False)
+        fit(
+            net,
+            lambda epoch: (x, x + 10.0),
+            nn.functional.mse_loss,
+            lambda n: -n.get_parameter("weight").item(),
+            settings,
+            show=False,
+        )
         return net.weight.item()
 
     assert 0.0 < last_weight(0.9) < last_weight(0.0) - 0.5
+
+
+def recurrent_sum(net: nn.Module) -> float:
+    return net.get_parameter("weight_hh_l0").sum().item()
 
 
 def small_run(seed: int) -> tuple[list[Tensor], History]:
@@ -95,7 +106,7 @@ def small_run(seed: int) -> tuple[list[Tensor], History]:
         x = torch.randn(2, 12, 1, generator=generator)
         return x, x.expand(2, 12, 4) * random.random() * float(np.random.random())
 
-    history = fit(net, epochs, nn.functional.mse_loss, lambda n: n.weight_hh_l0.sum().item(), settings, show=False)
+    history = fit(net, epochs, nn.functional.mse_loss, recurrent_sum, settings, show=False)
     return [parameter.detach().clone() for parameter in net.parameters()], history
 
 

@@ -124,9 +124,9 @@ def train(options: Options) -> None:
         max_epochs=2 if options.quick else 28,
         patience_epochs=4,
         window_frames=WINDOW_FRAMES,
-        learning_rate=4e-3,
+        learning_rate=1.6e-2,
         warmup_windows=0 if options.quick else 200,
-        weight_decay=0.01,
+        weight_decay=0.05,
         average_decay=0.0 if options.quick else 0.995,
     )
     validation = corpus.ids(corpus.validation)

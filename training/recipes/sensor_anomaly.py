@@ -11,7 +11,7 @@ threshold.
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -20,26 +20,32 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import streamrnn
-from streamrnn.decode import AnomalySettings
 from training import recordings
 from training.checkpoint import Checkpoint
 from training.curves import plot_history
-from training.data import NAB, Series, data_folder, nab_series
-from training.detection import Detection, calibrate, judge, score_series
+from training.data import NAB, data_folder, nab_series
 from training.export import Description, card_of, export
 from training.fit import FitSettings, fit
+from training.forecast import (
+    N_HEALTHY_ALARMS,
+    Judged,
+    Split,
+    judge_predictor,
+    lines_of,
+    normalised,
+    residuals,
+    rmse,
+    verdict_of,
+)
 from training.modules import Affine
 from training.options import Options, dispatch, parse
-from training.report import Line, as_columns, show, versions, write_json
+from training.report import as_columns, show, versions, write_json
 from training.seeding import seed_everything
 from training.streamed import outputs_of
 from training.tbptt import State, run
 
 NAME = "sensor_anomaly"
 SERIES = "realKnownCause/machine_temperature_system_failure.csv"
-FRAMES_PER_DAY = 288
-N_HEALTHY_ALARMS = 1
-"""Alarms allowed on the training period, a little over a week: the threshold is the lowest that keeps to it."""
 
 DESCRIPTION = Description(
     name="temperature_anomaly",
@@ -69,20 +75,9 @@ class TemperatureNet(nn.Module):
         return self.fc(h), state
 
 
-@dataclass(frozen=True)
-class Split:
-    """The series with its borders: training 0 .. n_train, validation up to n_healthy, test after it."""
-
-    series: Series
-    n_train: int
-    n_healthy: int
-
-    @classmethod
-    def load(cls, options: Options) -> "Split":
-        """Load the series; the healthy part ends where the first window begins, its last 15 % validate."""
-        series = nab_series(data_folder(NAB, options.data), SERIES)
-        n_healthy = series.index_of(series.windows[0][0])
-        return cls(series, round(n_healthy * 0.85), n_healthy)
+def load_split(options: Options) -> Split:
+    """Load the series with the borders of its parts."""
+    return Split.of(nab_series(data_folder(NAB, options.data), SERIES))
 
 
 class Augmented:
@@ -115,7 +110,7 @@ class Augmented:
 def train(options: Options) -> None:
     """Fit the net and leave it, with its learning curve, in the output folder."""
     generator = seed_everything(options.seed)
-    split = Split.load(options)
+    split = load_split(options)
     values = split.series.values
     known = values[: split.n_train]
     arguments: dict[str, Any] = {
@@ -161,62 +156,6 @@ def outputs_in_torch(net: nn.Module, values: NDArray[np.float64]) -> NDArray[np.
     return run(net, x)[0, :, 0].numpy().astype(np.float64)
 
 
-def normalised(values: NDArray[np.float64], split: Split) -> NDArray[np.float64]:
-    """Give values (n,) in standard deviations of the training part from its mean."""
-    known = split.series.values[: split.n_train]
-    return np.asarray((values - known.mean()) / known.std())
-
-
-def residuals(values: NDArray[np.float64], outputs: NDArray[np.float64], split: Split) -> NDArray[np.float64]:
-    """Give observed less predicted, normalised; (n,), the first one 0 because nothing predicted it."""
-    return np.concatenate([[0.0], normalised(values, split)[1:] - outputs[:-1]])
-
-
-def rmse(residual: NDArray[np.float64]) -> float:
-    """Give the root of the mean square."""
-    return float(np.sqrt(np.mean(residual**2)))
-
-
-@dataclass(frozen=True)
-class Judged:
-    """Everything measured of one predictor."""
-
-    rmse: float
-    mae: float
-    settings: AnomalySettings
-    nab: Detection
-    recording: Detection
-
-
-def judge_predictor(
-    split: Split, outputs: NDArray[np.float64], recording: NDArray[np.float64], recording_outputs: NDArray[np.float64]
-) -> Judged:
-    """Measure a predictor on the test part of the series and on the bundled recording.
-
-    Args:
-        split: the series and its borders.
-        outputs: (n,) for every frame of the series.
-        recording: (m,) values of the bundled recording.
-        recording_outputs: (m,).
-    """
-    series, n_healthy = split.series, split.n_healthy
-    known = series.values[: split.n_train]
-    normaliser = AnomalySettings(scale=float(1.0 / known.std()), shift=float(-known.mean() / known.std()))
-    settings = calibrate(series.values[:n_healthy], outputs[:n_healthy], normaliser, N_HEALTHY_ALARMS)
-    windows = [(series.index_of(first), series.index_of(last)) for first, last in series.windows]
-    faults = [(fault.first, fault.last) for fault in recordings.FAULTS]
-    onsets = score_series(series.values, outputs, settings).onsets
-    recording_onsets = score_series(recording, recording_outputs, settings).onsets
-    test = residuals(series.values, outputs, split)[n_healthy:]
-    return Judged(
-        rmse=rmse(test),
-        mae=float(np.abs(test).mean()),
-        settings=settings,
-        nab=judge(onsets, windows, n_healthy, len(series.values), FRAMES_PER_DAY),
-        recording=judge(recording_onsets, faults, 0, len(recording), FRAMES_PER_DAY),
-    )
-
-
 def judge_all(split: Split, net: TemperatureNet, card: streamrnn.Card) -> tuple[dict[str, Judged], float]:
     """Judge PyTorch, the engine and persistence, and give the largest difference of the first two's outputs."""
     values = split.series.values
@@ -235,47 +174,10 @@ def judge_all(split: Split, net: TemperatureNet, card: streamrnn.Card) -> tuple[
     return judged, float(np.abs(torch_outputs - engine_outputs).max())
 
 
-def lines_of(judged: Sequence[Judged]) -> list[Line]:
-    """Lay the figures out as a table, one column a predictor."""
-
-    def line(figure: str, values: Sequence[float | int | str]) -> Line:
-        return Line(figure, tuple(values))
-
-    def found(detection: Detection) -> str:
-        return f"{detection.n_found} of {len(detection.found)}"
-
-    return [
-        line("test RMSE, one step (standard deviations)", [one.rmse for one in judged]),
-        line("test MAE, one step (standard deviations)", [one.mae for one in judged]),
-        line("threshold of the score", [one.settings.threshold for one in judged]),
-        line("labelled windows found", [found(one.nab) for one in judged]),
-        line("false alarms", [one.nab.n_false_alarms for one in judged]),
-        line("days judged", [round(one.nab.n_days, 1) for one in judged]),
-        line("bundled recording: faults found", [found(one.recording) for one in judged]),
-        line("bundled recording: false alarms", [one.recording.n_false_alarms for one in judged]),
-    ]
-
-
-def verdict_of(model: Judged, persistence: Judged) -> str:
-    """Say in one or two sentences whether the model is worth having."""
-    gain = 1.0 - model.rmse / persistence.rmse
-    prediction = (
-        f"As a predictor the GRU is {gain:.1%} better than persistence (RMSE)."
-        if gain > 0
-        else f"As a predictor the GRU is no better than persistence (RMSE {-gain:.1%} worse)."
-    )
-    pairs = [(one.nab.n_found, -one.nab.n_false_alarms) for one in (model, persistence)]
-    if pairs[0][0] >= pairs[1][0] and pairs[0][1] >= pairs[1][1] and pairs[0] != pairs[1]:
-        return f"{prediction} As a detector it is better: no fewer windows found, no more false alarms."
-    if pairs[0][0] > pairs[1][0]:
-        return f"{prediction} As a detector it finds more windows, at the price of more false alarms."
-    return f"{prediction} As a detector it is no better than persistence under the same score."
-
-
 def evaluate(options: Options) -> None:
     """Print the table and write the evaluation file."""
     net, checkpoint = load(options)
-    split = Split.load(options)
+    split = load_split(options)
     judged, difference = judge_all(split, net, card_of(DESCRIPTION, NAB, checkpoint))
     columns, lines = tuple(judged), lines_of(list(judged.values()))
     verdict = verdict_of(judged["GRU, engine"], judged["persistence"])
@@ -305,7 +207,7 @@ def evaluate(options: Options) -> None:
 def export_model(options: Options) -> None:
     """Write the model file; its provenance holds the settings of the score that goes with it."""
     net, checkpoint = load(options)
-    split = Split.load(options)
+    split = load_split(options)
     healthy = split.series.values
     recording = np.array([row.value for row in recordings.record()])
     judged = judge_predictor(split, outputs_in_torch(net, healthy), recording, outputs_in_torch(net, recording))
