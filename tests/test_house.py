@@ -6,6 +6,7 @@ import ast
 import importlib
 import re
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -106,6 +107,19 @@ def test_names_in_the_docs_exist():
             if not NOT_MODULES.search(dotted) and not resolves(dotted):
                 missing.append(f"{path.relative_to(ROOT)}: {dotted}")
     assert not missing, "\n" + "\n".join(missing)
+
+
+def test_every_dependency_is_pinned():
+    """A fresh clone must get the versions that were tested."""
+    pinned = {
+        line.split("==")[0].lower() for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line
+    }
+    wanted: set[str] = set()
+    for path in (ROOT / "pyproject.toml", ROOT / "clients" / "python" / "pyproject.toml"):
+        project = tomllib.loads(path.read_text(encoding="utf-8"))["project"]
+        lists = [project["dependencies"], *project.get("optional-dependencies", {}).values()]
+        wanted |= {re.split(r"[<>=;\[ ]", item)[0].lower() for items in lists for item in items}
+    assert wanted - {"streamrnn-client"} <= pinned
 
 
 def test_the_patterns_find_what_they_are_for():

@@ -26,8 +26,20 @@ def draw(scene: Scene, width: int) -> RenderableType:
         _panel("alarms", Group(*_alarm_lines(scene))), _panel("char_lm", Text(_tail(scene.text, width * 2 // 5 - 4)))
     )
     sensor = _panel("temperature_anomaly", Group(*_sensor_lines(scene, width - FRAME_CHARS - LABEL_CHARS)), height=None)
-    status = f" {scene.n_sensors} sensors and one text share the server; this sensor: {scene.latency.summary()}"
-    return Group(sensor, row, Text(status, style="dim", no_wrap=True, overflow="ellipsis"))
+    return Group(sensor, row, _line(_status(scene), "dim"))
+
+
+def _status(scene: Scene) -> str:
+    latency = scene.latency
+    p50_ms, p99_ms = latency.percentile_ms(50), latency.percentile_ms(99)
+    return (
+        f" {scene.n_sensors} sensors and one text share the server; this sensor: {latency.frames_per_s:,.0f} frames/s, "
+        f"p50 {p50_ms:.2f} ms, p99 {p99_ms:.2f} ms"
+    )
+
+
+def _line(text: str, style: str = "") -> Text:
+    return Text(text, style=style, no_wrap=True, overflow="ellipsis")
 
 
 def _panel(title: str, content: RenderableType, height: int | None = N_LINES + 2) -> Panel:
@@ -46,8 +58,7 @@ def _alarm_lines(scene: Scene) -> list[Text]:
     if not scene.alarms:
         return [Text("none yet", style="dim")]
     return [
-        Text(scene.describe_alarm(seq), style="red" if scene.fault_at(seq) else "dim")
-        for seq in scene.alarms[-N_LINES:]
+        _line(scene.describe_alarm(seq), "red" if scene.fault_at(seq) else "dim") for seq in scene.alarms[-N_LINES:]
     ]
 
 
