@@ -111,9 +111,8 @@ def test_names_in_the_docs_exist():
 
 def test_every_dependency_is_pinned():
     """A fresh clone must get the versions that were tested."""
-    pinned = {
-        line.split("==")[0].lower() for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line
-    }
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pinned = {line.split("==")[0].lower().replace("_", "-") for line in lines if "==" in line}
     wanted: set[str] = set()
     for path in (ROOT / "pyproject.toml", ROOT / "clients" / "python" / "pyproject.toml"):
         project = tomllib.loads(path.read_text(encoding="utf-8"))["project"]
