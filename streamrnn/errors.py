@@ -24,8 +24,8 @@
     |   `-- SnapshotError       a snapshot that is damaged or of another model
     `-- InternalError           a bug of ours
 
-Each class has a stable `code`, a `scope` (what the error ends: one frame, one session, one connection) and a `retryable`
-flag; each instance has typed `fields` (expected, got, seq, ...) beside its message.
+Each class has a stable `code`, a `scope` (what the error ends: one frame, one session, one connection) and a
+`retryable` flag; each instance has typed `fields` (expected, got, seq, ...) beside its message.
 """
 
 from __future__ import annotations
