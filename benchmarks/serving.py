@@ -273,6 +273,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.serve:
         serve()
+    load = os.getloadavg()[0]
     figures = measure(arguments.rounds, arguments.frames)
     rows = [
         [
@@ -285,7 +286,8 @@ def main() -> None:
     ]
     title = f"A served frame of {NET.name} + linear {OUTPUT_SIZE} beside a bare echo of the same bytes"
     report.show(title, ["", "echo us", "served us", "ratio (quartiles)"], rows)
-    path = report.write("serving", {"net": f"{NET.name} + linear {OUTPUT_SIZE}", "figures": figures})
+    about = {"net": f"{NET.name} + linear {OUTPUT_SIZE}", "load_average_before": round(load, 2)}
+    path = report.write("serving", {**about, "figures": figures})
     print(f"written: {path.relative_to(Path(__file__).parent.parent)}")
 
 
