@@ -22,6 +22,8 @@ MAGIC = b"SRNNSNAP"
 VERSION = 1
 _HEADER = struct.Struct("<8sHH32sQQHII")
 _CHECKSUM_BYTES = 16
+MAX_COUNT = 2**63 - 1
+"""Largest epoch and seq read: a snapshot may come from a client, and its checksum is no signature."""
 
 
 @dataclass(frozen=True)
@@ -64,18 +66,24 @@ def decode(blob: bytes) -> SnapshotRecord:
     if len(blob) < _HEADER.size + _CHECKSUM_BYTES or blob[: len(MAGIC)] != MAGIC:
         raise SnapshotError(f"expected a streamrnn snapshot, got {len(blob)} bytes that are none or cut short")
     _, version, layout, digest, epoch, next_seq, n_id, n_decoder, n_payload = _HEADER.unpack_from(blob)
-    if version > VERSION:
+    if not 1 <= version <= VERSION:
         raise SnapshotError(f"the snapshot is of version {version}, this release reads up to {VERSION}")
     body, checksum = blob[:-_CHECKSUM_BYTES], blob[-_CHECKSUM_BYTES:]
     if len(body) != _HEADER.size + n_id + n_decoder + n_payload or _checksum(body) != checksum:
         raise SnapshotError("the snapshot is damaged or cut short: its checksum does not match")
     if layout != LAYOUT_VERSION:
         raise SnapshotError(f"the snapshot has state layout {layout}, this release has {LAYOUT_VERSION}")
+    if n_payload % 4 or max(epoch, next_seq) > MAX_COUNT:
+        raise SnapshotError("the snapshot holds a state of no whole floats, or counts that no session reaches")
     id_end = _HEADER.size + n_id
     decoder_end = id_end + n_decoder
+    try:
+        session_id = body[_HEADER.size : id_end].decode()
+    except UnicodeDecodeError as error:
+        raise SnapshotError("the snapshot's session id is not UTF-8") from error
     return SnapshotRecord(
         model_digest=digest.hex(),
-        session_id=body[_HEADER.size : id_end].decode(),
+        session_id=session_id,
         epoch=epoch,
         next_seq=next_seq,
         state=np.frombuffer(body, "<f4", offset=decoder_end).astype(np.float32),

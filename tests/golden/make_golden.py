@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 FOLDER = Path(__file__).parent
@@ -120,7 +119,7 @@ GOLDEN: dict[str, Callable[[], Golden]] = {
 }
 
 
-def arrays(name: str) -> dict[str, NDArray[Any]]:
+def arrays(name: str) -> dict[str, Any]:
     """The arrays of one golden file, the same in every run."""
     seed = list(GOLDEN).index(name)
     torch.manual_seed(seed)

@@ -1,0 +1,199 @@
+"""A snapshot is restored whole or refused: cut short anywhere, with any bit flipped, of another model, or crafted."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+
+import numpy as np
+import pytest
+
+from streamrnn import Engine, Limits
+from streamrnn.engine import snapshot
+from streamrnn.engine.snapshot import SnapshotRecord, decode, encode
+from streamrnn.errors import CapacityError, OptionError, SessionExistsError, SnapshotError, UsageError
+from tests.laws.nets import random_frames, random_model, same_bits
+from tests.laws.test_laws import engine_of
+
+HEADER_BYTES = snapshot._HEADER.size
+
+
+@pytest.fixture
+def model():
+    return random_model("lstm", 3, 5)
+
+
+@pytest.fixture
+def engine(model):
+    return engine_of(model)
+
+
+@pytest.fixture
+def session(engine, model):
+    session = engine.open("m", "weather/7 °C")
+    session.run(random_frames(model, 9))
+    return session
+
+
+def refused(engine, blob):
+    n_before = engine.n_sessions
+    with pytest.raises(SnapshotError) as refusal:
+        engine.restore(blob)
+    assert refusal.value.code == "bad_snapshot"
+    assert engine.n_sessions == n_before
+    return refusal.value.message
+
+
+def test_it_holds_the_session(session, model):
+    record = decode(session.snapshot())
+    assert (record.session_id, record.next_seq, record.epoch) == ("weather/7 °C", 9, 0)
+    assert record.model_digest == model.digest
+    assert same_bits(record.state, session.state())
+    assert record.decoder == b""
+
+
+def test_a_record_is_read_as_it_was_written():
+    state = np.array([np.nan, np.inf, -0.0, 1e-45], np.float32)
+    record = SnapshotRecord("ab" * 32, "ü", 3, 2**40, state, b"decoder")
+    again = decode(encode(record))
+    assert same_bits(again.state, state)
+    assert (again.model_digest, again.session_id, again.epoch, again.next_seq, again.decoder) == (
+        "ab" * 32, "ü", 3, 2**40, b"decoder",
+    )  # fmt: skip
+
+
+def test_the_same_session_gives_the_same_bytes(session):
+    assert session.snapshot() == session.snapshot()
+    assert session.fork().snapshot() != session.snapshot()  # another id
+
+
+def test_cut_short_at_every_byte(engine, session):
+    blob = session.snapshot()
+    for n in range(len(blob)):
+        refused(engine, blob[:n])
+    refused(engine, blob + b"\0")
+
+
+def test_every_single_flipped_bit(engine, session):
+    blob = session.snapshot()
+    for place in range(len(blob)):
+        for bit in range(8):
+            damaged = bytearray(blob)
+            damaged[place] ^= 1 << bit
+            refused(engine, bytes(damaged))
+
+
+def test_a_newer_version_says_so(engine, session):
+    blob = bytearray(session.snapshot())
+    struct.pack_into("<H", blob, 8, snapshot.VERSION + 1)
+    assert "version 2" in refused(engine, bytes(blob))
+
+
+def sealed(body):
+    """A body with the checksum that fits it, as anyone can make."""
+    return body + hashlib.blake2b(body, digest_size=16).digest()
+
+
+def crafted(session, **changes):
+    """A snapshot whose header says something else, with a checksum that fits."""
+    names = ("magic", "version", "layout", "digest", "epoch", "next_seq", "n_id", "n_decoder", "n_payload")
+    body = session.snapshot()[:-16]
+    header = dict(zip(names, snapshot._HEADER.unpack_from(body), strict=True)) | changes
+    return sealed(snapshot._HEADER.pack(*header.values()) + body[HEADER_BYTES:])
+
+
+def test_another_model(session):
+    other = engine_of(random_model("lstm", 3, 5, seed=1))
+    assert session.model.digest[:12] in refused(other, session.snapshot())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"version": 0},
+        {"layout": 0},
+        {"layout": 2},
+        {"digest": bytes(32)},
+        {"epoch": 2**64 - 1},
+        {"next_seq": 2**63},
+        {"n_id": 0xFFFF},
+        {"n_decoder": 0xFFFFFFFF},
+        {"n_payload": 0},
+        {"n_payload": 0xFFFFFFFC},
+        {"n_id": 0, "n_decoder": 13},
+        {"n_decoder": 64, "n_payload": 64},
+        {"n_decoder": 1, "n_payload": 127},
+    ],
+    ids=str,
+)
+def test_a_crafted_header(engine, session, changes):
+    if changes == {"n_id": 0, "n_decoder": 13}:  # a nameless session is not refused by its bytes, but by its name
+        assert engine.restore(crafted(session, **changes), "named").id == "named"
+        with pytest.raises(OptionError):
+            engine.restore(crafted(session, **changes))
+        return
+    refused(engine, crafted(session, **changes))
+
+
+def test_a_crafted_name(engine, session):
+    body = bytearray(session.snapshot()[:-16])
+    body[HEADER_BYTES] = 0xFF
+    assert "UTF-8" in refused(engine, sealed(bytes(body)))
+
+
+class TestRestore:
+    def test_its_own_name_where_that_is_free(self, session):
+        blob, engine = session.snapshot(), engine_of(session.model)
+        restored = engine.restore(blob)
+        assert (restored.id, restored.next_seq, restored.applied_seq) == ("weather/7 °C", 9, 8)
+        assert engine.session("weather/7 °C") is restored
+
+    def test_another_name_where_it_is_taken(self, engine, session):
+        restored = engine.restore(session.snapshot())
+        assert restored.id != session.id
+
+    def test_a_chosen_name(self, engine, session):
+        assert engine.restore(session.snapshot(), "mine").id == "mine"
+        with pytest.raises(SessionExistsError):
+            engine.restore(session.snapshot(), "mine")
+
+    def test_the_epoch_rises_so_that_an_old_owner_is_known(self, session):
+        blob = session.snapshot()
+        for epoch in (1, 2, 3):
+            restored = engine_of(session.model).restore(blob)
+            assert restored.epoch == epoch
+            blob = restored.snapshot()
+
+    def test_any_bytes_like(self, engine, session):
+        for kind in (bytes, bytearray, memoryview):
+            assert same_bits(engine.restore(kind(session.snapshot())).state(), session.state())
+
+    def test_a_full_engine_is_a_limit(self, session):
+        engine = Engine(Limits(max_sessions=1))
+        engine.add_model("m", session.model)
+        engine.restore(session.snapshot())
+        with pytest.raises(CapacityError):
+            engine.restore(session.snapshot())
+        assert engine.n_sessions == 1
+
+    def test_the_model_is_found_by_its_digest(self, session):
+        engine = Engine(Limits(max_sessions=2))
+        engine.add_model("other", random_model("lstm", 3, 5, seed=1))
+        engine.add_model("same, renamed", session.model)
+        assert engine.restore(session.snapshot()).model_name == "same, renamed"
+
+
+def test_frames_that_wait_are_in_no_snapshot(engine, session, model):
+    engine.push(session, 9, random_frames(model, 2))
+    for operation in (session.snapshot, session.fork, session.reset, session.state):
+        with pytest.raises(UsageError, match="2 frames waiting"):
+            operation()
+    engine.finish(session)
+    assert decode(session.snapshot()).next_seq == 11
+
+
+def test_a_model_without_state():
+    session = engine_of(random_model("linear", 3, 5)).open("m")
+    blob = session.snapshot()
+    assert decode(blob).state.size == 0
+    assert engine_of(session.model).restore(blob).next_seq == 0
