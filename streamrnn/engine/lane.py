@@ -40,6 +40,10 @@ class Lane:
         self.name = name
         self.model = model
         self.max_batch = min(limits.max_batch, limits.max_sessions)
+        # Kept here because every frame asks for them; the model computes them anew each time.
+        self.input_size = model.input_size
+        self.output_size = model.output_size
+        self.n_tokens = model.n_tokens
         program = model.program
         self.arena = Arena(limits.max_sessions, program.initial_state)
         self._table, self._weights = program.table, program.weights
@@ -79,7 +83,7 @@ class Lane:
         Raises:
             FrameError: names the first frame that is not finite, or not a token id.
         """
-        refused = find_refused(frames, self.model.n_tokens)
+        refused = find_refused(frames, self.n_tokens)
         if refused >= 0:
             raise self.refusal(frames[refused], refused)
 
@@ -103,7 +107,7 @@ class Lane:
         Raises:
             FrameError: wrong size, dtype, no frame at all, or values that are refused.
         """
-        size = self.model.input_size
+        size = self.input_size
         if isinstance(frames, np.ndarray):
             if frames.dtype != np.float32 or frames.ndim > 2 or frames.shape[-1:] != (size,):
                 raise FrameError(
@@ -114,7 +118,8 @@ class Lane:
             if len(frames) % (4 * size):
                 expected = f"whole frames of {size} float32 values ({4 * size} bytes each)"
                 raise FrameError(f"expected {expected}, got {len(frames)} bytes", input_size=size)
-            owned = np.frombuffer(frames, "<f4").astype(np.float32).reshape(-1, size)
+            # A copy as bytearray is writeable and costs a third of frombuffer + astype + reshape.
+            owned = np.ndarray((len(frames) // (4 * size), size), "<f4", bytearray(frames))
         if not len(owned):
             raise FrameError(f"expected at least one frame of {size} float32 values, got none", input_size=size)
         self.check(owned)

@@ -25,6 +25,9 @@ class FrameQueue:
     def take(self, max_frames: int) -> FloatArray:
         """Remove and return the next run of at most `max_frames` frames, (n, input_size); the queue is not empty."""
         chunk = self._chunks[0]
+        if not self._taken and len(chunk) <= max_frames:
+            self.n_frames -= len(chunk)
+            return self._chunks.popleft()
         run = chunk[self._taken : self._taken + max_frames]
         self._taken += len(run)
         self.n_frames -= len(run)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -46,29 +47,36 @@ class Scheduler:
 
     def remove(self, session: Session) -> None:
         """A session that is closed, or was stepped otherwise, leaves the ready ones."""
-        self._ready.remove(session)
+        if session in self._ready:
+            self._ready.remove(session)
 
     def tick(self) -> list[Output]:
-        """Step one batch; empty when nothing is ready."""
+        """Step one batch; empty when nothing is ready. After an exception the sessions picked are still ready."""
         ready = self._ready
         n = min(len(ready), self._lane.max_batch)
-        picked = [ready.popleft() for _ in range(n)]
         if n == 0:
             return []
-        outputs = [self.run(picked[0], self._max_run_frames)] if n == 1 else self._step_batch(picked)
-        ready.extend(session for session in picked if session.queue.n_frames)
+        if n == 1:
+            outputs = [self.run(ready[0], self._max_run_frames)]
+        else:
+            outputs = self._step_batch(list(islice(ready, n)))
+        for _ in range(n):
+            session = ready.popleft()
+            if session.queue.n_frames:
+                ready.append(session)
         return outputs
 
     def run(self, session: Session, max_frames: int) -> Output:
         """Step the next run of frames of one session."""
         lane = self._lane
         frames = session.queue.take(max_frames)
-        ys = np.empty((len(frames), 1, lane.model.output_size), np.float32)
+        n = len(frames)
+        ys = np.empty((n, 1, lane.output_size), np.float32)
         slots = lane.one.slots
         slots[0] = session.slot
-        if lane.run(slots, frames.reshape(-1, 1, lane.model.input_size), ys) >= 0:
+        if lane.run(slots, frames.reshape(n, 1, lane.input_size), ys) >= 0:
             raise InternalError("a checked frame was refused by the kernel")
-        return Output(session, session.advance(len(frames)), ys[:, 0])
+        return Output(session, session.advance(n), ys[:, 0])
 
     def _step_batch(self, picked: list[Session]) -> list[Output]:
         lane = self._lane

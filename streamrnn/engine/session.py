@@ -76,8 +76,8 @@ class Session:
 
     @property
     def n_pending(self) -> int:
-        """Frames pushed and not stepped yet."""
-        return self.queue.n_frames
+        """Frames pushed and not answered yet."""
+        return self.next_seq - self.applied_seq - 1
 
     @property
     def closed(self) -> bool:

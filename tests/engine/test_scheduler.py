@@ -220,3 +220,21 @@ class TestFinish:
         assert engine.n_pending == 1
         assert who(engine.tick()) == [("s1", 0, 1)]
         assert engine.n_pending == 0
+
+
+@pytest.mark.parametrize("n_sessions", [1, 3])
+def test_sessions_of_a_failed_tick_can_be_closed(engine, model, n_sessions, monkeypatch):
+    sessions = [engine.open("m") for _ in range(n_sessions)]
+    for session in sessions:
+        engine.push(session, 0, random_frames(model, 2))
+    with monkeypatch.context() as patch:
+        patch.setattr(Lane, "run", lambda *arguments: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            engine.tick()
+    for session in sessions:
+        session.close()
+    assert engine.n_pending == 0
+    assert engine.tick() == []
+    again = [engine.open("m") for _ in range(LIMITS.max_sessions)]
+    engine.push(again[0], 0, random_frames(model, 2))
+    assert [len(output.ys) for output in engine.tick()] == [2]
