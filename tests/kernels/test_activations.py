@@ -60,7 +60,7 @@ def report(record_property, name, ulp, absolute, x):
 
 class TestTanh:
     def test_its_errors(self, record_property):
-        x = every(509, SMALLEST_NORMAL, np.inf)
+        x = np.concatenate([every(1009, SMALLEST_NORMAL, 0.01), every(61, 0.01, 8.1), every(1009, 8.1, np.inf)])
         ulp, absolute = errors(compiled("tanh")(x), np.tanh(x.astype(np.float64)))
         report(record_property, "tanh", ulp, absolute, x)
         assert ulp < 6
