@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from streamrnn_client import messages as m
 from streamrnn_client.codec import codec_of
@@ -75,6 +75,12 @@ class Peer:
         while self.socket.state is not CLOSING:
             self.socket.receive_data(await self._read())
             await self.flush()
+
+    async def read_on(self) -> None:
+        """Read whatever comes and answer nothing, until the client is gone."""
+        with suppress(ConnectionError):
+            while await self.reader.read(1 << 16):
+                pass
 
     async def _read(self) -> bytes:
         data = await self.reader.read(1 << 16)

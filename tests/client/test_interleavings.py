@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from streamrnn_client.dialogue import Dialogue
 from streamrnn_client.errors import (
     DrainingError,
@@ -64,6 +64,12 @@ class Interleavings(RuleBasedStateMachine):
         return [ledger for ledger in self.ledgers if ledger.live]
 
     # ---- calls
+
+    @initialize()
+    def two_sessions(self) -> None:
+        for _ in range(2):
+            self.sent(self.dialogue.open(MODEL))
+        self.quiesce()
 
     @rule(name=st.sampled_from([None, None, "same"]), model=st.sampled_from([MODEL, MODEL, MODEL, "other"]))
     def open(self, name: str | None, model: str) -> None:

@@ -225,12 +225,18 @@ def test_what_a_wrong_message_settled_first_is_told() -> None:
     assert pending.error is None
 
 
-def test_text_where_binary_is_due() -> None:
+def test_the_wrong_kind_of_websocket_message() -> None:
     pair = Pair()
     pair.opened()
     pair.server.send_text(b"{}")
     pair.carry_down()
     assert isinstance(pair.over, MalformedError)
+    pair = Pair(Options(encoding="json"))
+    pair.shake()
+    pair.dialogue.open("sum")
+    pair.server.send_binary(codec_of("json").encode(OPENED))
+    pair.carry_down()
+    assert isinstance(pair.over, MalformedError), "a good message, but binary"
 
 
 def test_bytes_that_are_no_websocket() -> None:
@@ -268,7 +274,9 @@ def test_an_error_of_the_connection_arrives_as_itself_and_not_as_a_loss() -> Non
     assert pending in events
     assert pair.over is not None
     assert (pair.over.code, str(pair.over)) == ("internal", "a bug")
-    assert not pair.link.hang_up, "the server ends the closing handshake"
+    pair.server.send_binary(CODEC.encode(m.Output(0, 0, frame(1.0))))
+    pair.carry_down()
+    assert not pair.link.hang_up, "the server ends the closing handshake, and what comes before is not read"
     pair.server.send_close(1011)
     pair.carry_down()
     assert pair.link.hang_up

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import struct
+import time
 from typing import Any
 
 import pytest
 from streamrnn_client import (
     ConnectionLostError,
+    FrameError,
     HandshakeError,
     InternalError,
     MalformedError,
     SessionClosedError,
+    SnapshotError,
     StreamrnnClientError,
     UnknownSessionError,
     WaitTimeoutError,
@@ -109,6 +112,50 @@ async def test_a_stream_waits_no_longer_than_it_may(shell: Shell) -> None:
         assert late.value.seq == 1
 
 
+async def test_nothing_is_sent_behind_a_refused_frame(shell: Shell) -> None:
+    """Its error may overtake outputs; frames sent then would be taken under the refused one's seq."""
+    seqs: list[int] = []
+
+    async def script(peer: Peer) -> None:
+        await peer.open()
+        try:
+            while True:
+                async with asyncio.timeout(2 * SHORT_S):
+                    message = await peer.read()
+                assert isinstance(message, m.Frame)
+                seqs.append(message.seq)
+                if message.seq == 1:
+                    await peer.tell(m.Error("bad_frame", "frame", False, "no", "frame", 0, 1))
+                elif message.seq > 1:
+                    await peer.tell(m.Error("bad_seq", "frame", False, "no", "frame", 0, message.seq, 1))
+        except TimeoutError:
+            await peer.tell(m.Output(0, 0, frame(5.0)))
+        assert await peer.read() == m.Frame(0, 1, frame(9.0))
+        await peer.tell(m.Output(0, 1, frame(9.0)))
+
+    def source() -> Any:
+        for _ in range(60):
+            time.sleep(0.002)
+            yield [1.0]
+
+    async def live_source() -> Any:
+        for _ in range(60):
+            await asyncio.sleep(0.002)
+            yield [1.0]
+
+    async with peer_of(script) as url, shell.connect(url) as client:
+        session = await client.open("sum")
+        got = []
+        with pytest.raises(FrameError) as refused:
+            async for output in session.stream(live_source() if shell.name == "asyncio" else source(), window=60):
+                got.append(output.seq)
+        assert got == [0]
+        assert refused.value.seq == 1
+        assert seqs == list(range(len(seqs)))
+        assert session.next_seq == 1
+        assert list(await session.step([9.0])) == [9.0]
+
+
 async def test_a_slow_source_is_not_a_late_output() -> None:
     import streamrnn_client
 
@@ -160,12 +207,13 @@ async def test_nonsense_ends_everything_at_once(shell: Shell, nonsense: bytes) -
         await peer.open()
         await peer.read()
         peer.writer.write(nonsense)
+        await peer.read_on()
 
-    async with peer_of(script) as url, shell.connect(url) as client:
+    # No time is given to a peer like this to end in order, neither here nor in `close`.
+    async with peer_of(script) as url, asyncio.timeout(4), shell.connect(url, close_timeout_s=60) as client:
         session = await client.open("sum")
-        async with asyncio.timeout(5):
-            with pytest.raises((MalformedError, ConnectionLostError)) as ended:
-                await session.step([1.0])
+        with pytest.raises((MalformedError, ConnectionLostError)) as ended:
+            await session.step([1.0])
         assert ended.value.scope == "connection"
         with pytest.raises(type(ended.value)):
             await client.open("sum")
@@ -285,6 +333,37 @@ async def test_a_peer_that_reads_late_is_not_a_deadlock(shell: Shell) -> None:
     assert [output.y[0] for output in outputs] == list(range(n))
 
 
+async def test_a_large_message_is_written_as_fast_as_it_is_read(shell: Shell) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.shake()
+        message = await peer.read()
+        assert isinstance(message, m.Restore)
+        assert len(message.payload) == 1 << 25
+        await peer.tell(m.Error("bad_snapshot", "session", False, "none", "restore", message.handle))
+
+    async with peer_of(script) as url, shell.connect(url, max_send_bytes=1 << 26) as client:
+        with pytest.raises(SnapshotError):
+            await client.restore(bytes(1 << 25), timeout_s=5)
+
+
+async def test_a_peer_that_ends_the_connection_and_never_closes_it_is_left(shell: Shell) -> None:
+    left: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def script(peer: Peer) -> None:
+        await peer.open()
+        await peer.read()
+        await peer.tell(m.Error("internal", "connection", False, "a bug"))
+        await peer.read_on()
+        left.set_result(None)
+
+    async with peer_of(script) as url, shell.connect(url, close_timeout_s=SHORT_S) as client:
+        session = await client.open("sum")
+        with pytest.raises(InternalError):
+            await session.step([1.0])
+        async with asyncio.timeout(5):
+            await left
+
+
 async def test_closing_while_another_call_waits(shell: Shell) -> None:
     async def script(peer: Peer) -> None:
         await peer.open()
@@ -305,8 +384,7 @@ async def test_closing_while_another_call_waits(shell: Shell) -> None:
 async def test_a_peer_that_never_closes_is_left_after_the_time_for_it(shell: Shell) -> None:
     async def script(peer: Peer) -> None:
         await peer.open()
-        while await peer.reader.read(1 << 16):
-            pass
+        await peer.read_on()
 
     async with peer_of(script) as url:
         client = await shell.connect(url, close_timeout_s=SHORT_S)

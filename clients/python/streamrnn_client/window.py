@@ -18,6 +18,8 @@ DEFAULT_WINDOW = 64
 class Window:
     """At most `size` frames offered and not yet collected; `chunk` frames go into one message.
 
+    Once a frame has been refused nothing more is sent, though its refusal may be known before the outputs that come
+    first: the numbering has turned back, and what follows would be taken in its place. The source is left there.
     What was sent is always answered first: an error of the frames' source, or of a frame that is refused here, goes to
     `finish` and is raised by `collect` behind the last output.
 
@@ -56,7 +58,7 @@ class Window:
 
     @property
     def finished(self) -> bool:
-        """No more frames will be offered."""
+        """No more frames are to be offered."""
         return self._finished
 
     @property
@@ -70,13 +72,13 @@ class Window:
         return self._finished and not self._in_flight and self._error is None
 
     def offer(self, x: Values) -> None:
-        """Take one frame, and send when there are enough for a message or no more fit.
+        """Take one frame, and send when there are enough for a message. Full with fewer, some are still in flight.
 
         Raises:
             StreamrnnClientError: the frame is bad or the session over; nothing of it was sent.
         """
         self._collected.append(self._dialogue.pack(self._ledger, x, ahead=len(self._collected)))
-        if len(self._collected) >= self._chunk or self.full:
+        if len(self._collected) >= self._chunk:
             self._send()
 
     def finish(self, error: BaseException | None = None) -> None:
@@ -103,7 +105,15 @@ class Window:
             error, self._error = self._error, None
             raise error
 
+    @property
+    def _broken(self) -> bool:
+        """A frame of ours was refused: then the last of those in flight is it, or is doomed behind it."""
+        return bool(self._in_flight) and (self._in_flight[-1].doomed or self._in_flight[-1].error is not None)
+
     def _send(self) -> None:
+        if self._broken:
+            self._finished = True
+            self._collected = []
         if self._collected:
             pending = self._dialogue.frames(self._ledger, self._collected)
             pending.waiter = self._waiter

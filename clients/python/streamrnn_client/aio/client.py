@@ -67,6 +67,7 @@ class Client(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._tending: asyncio.TimerHandle | None = None
         self._ending: asyncio.TimerHandle | None = None
+        self._sends_soon = False
         self._shook = self._loop.create_future()
         self._gone = self._loop.create_future()
         self._writable = asyncio.Event()
@@ -215,6 +216,7 @@ class Client(asyncio.Protocol):
 
     def _send(self) -> None:
         """Give the socket whatever is to be sent; close it when the link is over."""
+        self._sends_soon = False
         if self._transport is None or self._transport.is_closing():
             return
         data = self._link.data_to_send()
@@ -224,6 +226,12 @@ class Client(asyncio.Protocol):
             self._ending = self._loop.call_later(self._options.close_timeout_s, self._transport.abort)
         if self._link.hang_up:
             self._transport.close()
+
+    def _send_soon(self) -> None:
+        """As `_send`, but once for all that ask in the same turn of the loop."""
+        if not self._sends_soon:
+            self._sends_soon = True
+            self._loop.call_soon(self._send)
 
     def _notify(self, events: Sequence[Event]) -> None:
         for event in events:

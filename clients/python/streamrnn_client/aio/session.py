@@ -130,12 +130,14 @@ class Session(SessionFacts):
                     await room.wait()
                 await self._client._writable.wait()
                 flight.offer(x)
-                self._client._send()
+                self._client._send_soon()
                 wake.set()
+                if flight.finished:
+                    return
             flight.finish()
         except Exception as error:
             flight.finish(error)
-        self._client._send()
+        self._client._send_soon()
         wake.set()
 
     async def _until_ready(self, flight: Window, wake: asyncio.Event, timeout_s: float | None) -> None:

@@ -62,9 +62,14 @@ class Session(SessionFacts):
         """
         flight = Window(self._dialogue, self._ledger, window, chunk)
         source = iter(frames)
+        may_wait = not hasattr(
+            frames, "__getitem__"
+        )  # a list or an array has its next frame at hand, a generator may not
         while True:
             while not (flight.finished or flight.full or flight.ready):
                 self._feed(source, flight)
+                if may_wait:
+                    self._look()
             self._until_ready(flight, timeout_s)
             yield from flight.collect()
             if flight.over:
@@ -125,10 +130,14 @@ class Session(SessionFacts):
                     flight.finish(failure)
             except Exception as error:
                 flight.finish(error)
+
+    def _look(self) -> None:
+        with self._wire.lock:
             self._wire.look()
 
     def _until_ready(self, flight: Window, timeout_s: float | None) -> None:
         seconds = self._wire.link.options.timeout_s("step", timeout_s)
         with self._wire.lock:
+            self._wire.send()
             if not self._wire.wait(lambda: flight.ready, seconds):
                 raise no_answer("step", seconds, flight.head)
