@@ -13,7 +13,7 @@ from torch import nn  # noqa: E402
 
 import streamrnn  # noqa: E402
 from streamrnn.model.importers.parity import play  # noqa: E402
-from tests.laws.nets import random_frames  # noqa: E402
+from tests.laws.nets import random_frames, same_bits  # noqa: E402
 
 
 class Affine(nn.Module):
@@ -223,6 +223,14 @@ def test_the_certificate_says_what_was_compared():
     assert certificate["call"] == "module(x (T, 1, 3))"
     assert certificate["reading"] == "lstm"
     assert certificate["chunkings"] == [256, 7, 1]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_half_precision_is_widened(dtype):
+    module = nn.GRU(3, 8).to(dtype)
+    model = streamrnn.from_torch(module)
+    assert same_bits(model.tensors["gru.weight_ih"], module.weight_ih_l0.detach().float().numpy())
+    assert module.weight_ih_l0.dtype == dtype
 
 
 def test_a_card_is_kept_and_its_certificate_replaced():

@@ -51,7 +51,7 @@ REFUSED = {
     "attention": (lambda: nn.TransformerEncoderLayer(8, 2), ["TransformerEncoderLayer"]),
     "flatten": (lambda: nn.Sequential(nn.Flatten(), nn.Linear(3, 4)), ["Flatten at '0'", "shape"]),
     "gelu": (lambda: nn.Sequential(nn.Linear(3, 4), nn.GELU()), ["GELU at '1'", "not known"]),
-    "lstm cell": (lambda: nn.LSTMCell(3, 4), ["LSTMCell itself"]),
+    "lstm cell": (lambda: nn.LSTMCell(3, 4), ["LSTMCell itself", "nn.LSTM"]),
     "softmax over time": (lambda: nn.Sequential(nn.Linear(3, 4), nn.Softmax(dim=0)), ["Softmax at '1'", "dimension 0"]),
     "own tensor": (lambda: Own(), ["Own itself", "'gain'"]),
     "bad affine": (lambda: nn.Sequential(Affine()), ["Affine at '0'", "(3, 2)"]),

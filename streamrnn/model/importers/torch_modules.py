@@ -25,6 +25,9 @@ ACTIVATIONS: dict[str, Kind] = {
     "LogSoftmax": "log_softmax",
 }
 REASONS = {
+    **dict.fromkeys(
+        ("RNNCell", "LSTMCell", "GRUCell"), "one-step cells cannot be imported yet; nn.RNN, nn.LSTM and nn.GRU can"
+    ),
     "Conv1d": "convolutions cannot be imported yet",
     "BatchNorm1d": "fold it into the layer before it, or give its scale and shift as an Affine layer",
     "LayerNorm": "normalisation over a frame cannot be imported yet",
