@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import streamrnn
-from tests.laws.examples import a_quarter, tried
+from tests.laws.examples import tried
 from tests.laws.nets import CELLS, random_frames, random_model, same_bits
 from tests.reference import Reference
 
@@ -16,6 +16,9 @@ MAX_SESSIONS = 12
 SIZES = st.one_of(st.integers(1, 40), st.sampled_from([15, 16, 17, 31, 32, 33]))
 SEEDS = st.integers(0, 2**32 - 1)
 POISONS = (np.nan, np.inf, -np.inf, 1e-40, -1e-45, 3e38)
+
+a_quarter = settings(max_examples=settings().max_examples // 4)
+"""Of the profile's examples: there are ninety pairs of law and cell."""
 
 each_cell = pytest.mark.parametrize("cell", CELLS)
 
