@@ -24,7 +24,7 @@ from streamrnn_client import messages as m
 from websockets.frames import Opcode
 
 from tests.client.peer import CODEC, Peer, opened, peer_of
-from tests.client.shells import Shell
+from tests.client.shells import Shell, SyncShell
 
 SHORT_S = 0.15
 
@@ -133,13 +133,19 @@ async def test_nothing_is_sent_behind_a_refused_frame(shell: Shell) -> None:
         assert await peer.read() == m.Frame(0, 1, frame(9.0))
         await peer.tell(m.Output(0, 1, frame(9.0)))
 
+    n_pulled = 0
+
     def source() -> Any:
-        for _ in range(60):
+        nonlocal n_pulled
+        while n_pulled < 60:
+            n_pulled += 1
             time.sleep(0.002)
             yield [1.0]
 
     async def live_source() -> Any:
-        for _ in range(60):
+        nonlocal n_pulled
+        while n_pulled < 60:
+            n_pulled += 1
             await asyncio.sleep(0.002)
             yield [1.0]
 
@@ -152,8 +158,33 @@ async def test_nothing_is_sent_behind_a_refused_frame(shell: Shell) -> None:
         assert got == [0]
         assert refused.value.seq == 1
         assert seqs == list(range(len(seqs)))
+        assert len(seqs) <= n_pulled < 60, "the source is left where the stream ended"
         assert session.next_seq == 1
         assert list(await session.step([9.0])) == [9.0]
+
+
+async def test_a_blocking_stream_sends_each_frame_of_a_generator_before_it_waits_for_the_next() -> None:
+    read: list[int] = []
+
+    async def script(peer: Peer) -> None:
+        await peer.open()
+        for seq in range(3):
+            message = await peer.read()
+            assert isinstance(message, m.Frame)
+            read.append(message.seq)
+            await peer.tell(m.Output(0, seq, frame(seq)))
+
+    def source() -> Any:
+        for i in range(3):
+            yield [1.0]
+            end_s = time.monotonic() + 5
+            while len(read) <= i and time.monotonic() < end_s:
+                time.sleep(0.005)
+            assert read == list(range(i + 1))
+
+    async with peer_of(script) as url, SyncShell().connect(url) as client:
+        session = await client.open("sum")
+        assert [output.seq async for output in session.stream(source(), window=8)] == [0, 1, 2]
 
 
 async def test_a_slow_source_is_not_a_late_output() -> None:
@@ -334,16 +365,21 @@ async def test_a_peer_that_reads_late_is_not_a_deadlock(shell: Shell) -> None:
 
 
 async def test_a_large_message_is_written_as_fast_as_it_is_read(shell: Shell) -> None:
+    """The reader is slow, so the socket is full again and again; who writes must wait for room, not for a timer."""
+    n_bytes = 1 << 25
+
     async def script(peer: Peer) -> None:
         await peer.shake()
-        message = await peer.read()
-        assert isinstance(message, m.Restore)
-        assert len(message.payload) == 1 << 25
-        await peer.tell(m.Error("bad_snapshot", "session", False, "none", "restore", message.handle))
+        n_read = 0
+        while n_read < n_bytes:
+            n_read += len(await peer.reader.read(1 << 17))
+            await asyncio.sleep(0.001)
+        await peer.tell(m.Error("bad_snapshot", "session", False, "none", "restore", 0))
+        peer.writer.close()
 
-    async with peer_of(script) as url, shell.connect(url, max_send_bytes=1 << 26) as client:
+    async with peer_of(script) as url, shell.connect(url, max_send_bytes=2 * n_bytes) as client:
         with pytest.raises(SnapshotError):
-            await client.restore(bytes(1 << 25), timeout_s=5)
+            await client.restore(bytes(n_bytes), timeout_s=3.5)
 
 
 async def test_a_peer_that_ends_the_connection_and_never_closes_it_is_left(shell: Shell) -> None:

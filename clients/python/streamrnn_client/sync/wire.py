@@ -86,16 +86,9 @@ class Wire:
 
     def send(self) -> None:
         """Give the socket what the link wants to send. What it does not take now is sent by whoever waits."""
-        self._unsent += self.link.data_to_send()
-        try:
-            while self._unsent and not self._closed.is_set():
-                self._unsent = self._unsent[self._socket.send(self._unsent) :]
-        except WOULD_BLOCK:
+        self._flush()
+        if self._unsent:
             self.ring()
-        except OSError as error:
-            self._unsent = b""
-            self._read()  # it may hold the reason why the server hung up
-            self.tell(self.link.receive_eof(f"the connection broke: {error}"))
 
     def wait(self, done: Callable[[], bool], timeout_s: float) -> bool:
         """Wait until `done`, reading and writing meanwhile; False if that took too long."""
@@ -124,7 +117,7 @@ class Wire:
         self._read()
         now_s = time.monotonic()
         self.tell(self.link.tend(now_s))
-        self.send()
+        self._flush()
         if self.link.over and self._over_s is None:
             self._over_s = now_s
         lingered = self._over_s is not None and now_s - self._over_s > self._options.close_timeout_s
@@ -179,6 +172,18 @@ class Wire:
         """Wait until the thread of ours has ended. Does not want `lock`."""
         if self._keeper.is_alive() and threading.current_thread() is not self._keeper:
             self._keeper.join(KEEP_S)
+
+    def _flush(self) -> None:
+        self._unsent += self.link.data_to_send()
+        try:
+            while self._unsent and not self._closed.is_set():
+                self._unsent = self._unsent[self._socket.send(self._unsent) :]
+        except WOULD_BLOCK:
+            return
+        except OSError as error:
+            self._unsent = b""
+            self._read()  # it may hold the reason why the server hung up
+            self.tell(self.link.receive_eof(f"the connection broke: {error}"))
 
     def _read(self) -> None:
         try:
