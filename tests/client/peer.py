@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
@@ -122,3 +123,8 @@ async def peer_of(script: Callable[[Peer], Awaitable[object]]) -> AsyncIterator[
         for fault in faults:
             if isinstance(fault, Exception):
                 raise fault
+
+
+def frame(*values: float) -> bytes:
+    """Values as a payload."""
+    return struct.pack(f"<{len(values)}f", *values)

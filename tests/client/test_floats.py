@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+import subprocess
 import sys
 from array import array
 from typing import Any
@@ -15,6 +16,8 @@ from hypothesis import strategies as st
 from streamrnn_client import floats
 from streamrnn_client.errors import FrameError
 from streamrnn_client.messages import Port
+
+from tests.client.conftest import LocalServer
 
 FLOAT32 = st.floats(width=32, allow_nan=False, allow_infinity=False)
 ANY = st.lists(st.floats(width=32), max_size=9)
@@ -99,3 +102,23 @@ def test_on_a_big_endian_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     assert floats.unpack(payload, 2)[0].tolist() == [1.0, 2.0]
     with pytest.raises(FrameError):
         floats.pack([1.0, math.nan], Port(2))
+
+
+WITHOUT_NUMPY = """
+import sys
+sys.modules["numpy"] = None
+from streamrnn_client import sync
+assert not any(name.split(".")[0] in ("streamrnn", "msgspec") for name in sys.modules)
+with sync.connect(sys.argv[1]) as client:
+    sessions = [client.open("vad") for _ in range(2)]
+    y = sessions[0].step([1.0, 2.0, 3.0])
+    ys = client.step_many(sessions[1:] * 2, [[1.0, 2.0, 3.0]] * 2)
+    outputs = [output.y for output in sessions[1].stream([(0.5, 0.5, 0.5)] * 3)]
+print(type(y).__name__, len(y), list(y) == list(ys[0]), len(outputs))
+"""
+
+
+def test_a_process_without_numpy(server: LocalServer) -> None:
+    done = subprocess.run([sys.executable, "-c", WITHOUT_NUMPY, server.url], capture_output=True, text=True, timeout=60)
+    assert done.stderr == ""
+    assert done.stdout.split() == ["array", "2", "True", "3"]

@@ -22,6 +22,7 @@ from streamrnn_client.table import Event
 
 READ_BYTES = 1 << 18
 KEEP_S = 1.0
+LOOK_S = 0.001
 WOULD_BLOCK = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
@@ -38,6 +39,7 @@ class Wire:
         self._options = options
         self._unsent = b""
         self._waited_for = False
+        self._read_s = 0.0
         self._over_s: float | None = None
         self._closed = threading.Event()
         self._socket = _connected(address, options)
@@ -125,8 +127,8 @@ class Wire:
             self.shut()
 
     def look(self) -> None:
-        """As `pump`, unless another thread is at it: then only send."""
-        if self._waited_for:
+        """As `pump`, but only send while another thread is at it, or within `LOOK_S` of the last time."""
+        if self._waited_for or time.monotonic() - self._read_s < LOOK_S:
             self.send()
         else:
             self.pump()
@@ -186,6 +188,7 @@ class Wire:
             self.tell(self.link.receive_eof(f"the connection broke: {error}"))
 
     def _read(self) -> None:
+        self._read_s = time.monotonic()
         try:
             while not self._closed.is_set():
                 data = self._socket.recv(READ_BYTES)
