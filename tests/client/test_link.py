@@ -321,10 +321,12 @@ def test_a_refusal_shows_its_reason() -> None:
     pair = Pair()
     (request,) = pair.carry_up()
     assert isinstance(request, Request)
-    pair.server.send_response(pair.server.reject(503, "kernels compile"))
+    response = pair.server.reject(503, "kernels compile")
+    response.headers["Retry-After"] = "3"
+    pair.server.send_response(response)
     pair.carry_down()
     assert isinstance(pair.over, HandshakeError)
-    assert (pair.over.status, pair.over.retryable) == (503, True)
+    assert (pair.over.status, pair.over.retryable, pair.over.retry_after_s) == (503, True, 3.0)
     assert "kernels compile" in str(pair.over)
 
 

@@ -34,7 +34,7 @@ from streamrnn_client.errors import (
 )
 from streamrnn_client.messages import Port
 from streamrnn_client.options import Options
-from streamrnn_client.session import Output
+from streamrnn_client.window import Output
 
 __all__ = [
     "BatchError",

@@ -169,13 +169,17 @@ class OrderError(PeerError):
 
 
 class HandshakeError(PeerError):
-    """The peer answered, but not with our sub-protocol; `status` is its HTTP status, 0 if it spoke no HTTP."""
+    """The peer answered, but not with our sub-protocol; `status` is its HTTP status, 0 if it spoke no HTTP.
+
+    A server that is not ready yet (503) says after how many seconds to come again, in `retry_after_s`.
+    """
 
     code = "handshake_failed"
 
-    def __init__(self, message: str, *, status: int = 0) -> None:
+    def __init__(self, message: str, *, status: int = 0, retry_after_s: float | None = None) -> None:
         super().__init__(message, retryable=status in (500, 502, 503, 504))
         self.status = status
+        self.retry_after_s = retry_after_s
 
 
 class LimitError(StreamrnnClientError):

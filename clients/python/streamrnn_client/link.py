@@ -170,4 +170,9 @@ def address_of(url: str) -> WebSocketURI:
 def _refusal(error: Exception, response: Response) -> HandshakeError:
     status = response.status_code if isinstance(error, InvalidStatus) else 0
     said = bytes(response.body or b"")[:200].decode("utf-8", "replace").strip()
-    return HandshakeError(f"expected a streamrnn server: {error}{': ' if said else ''}{said}", status=status)
+    wait = response.headers.get("Retry-After", "")
+    return HandshakeError(
+        f"expected a streamrnn server: {error}{': ' if said else ''}{said}",
+        status=status,
+        retry_after_s=float(wait) if wait.isdigit() else None,
+    )

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from streamrnn_client.dialogue import Dialogue
 from streamrnn_client.errors import OptionError
-from streamrnn_client.floats import Values, unpack
+from streamrnn_client.floats import Values, Vector, unpack
 from streamrnn_client.ledger import Ledger
 from streamrnn_client.pending import PendingFrames
-from streamrnn_client.session import Output
 
 DEFAULT_WINDOW = 64
+
+
+class Output(NamedTuple):
+    """The answer to frame `seq`: `y` is float32 of the model's output size."""
+
+    seq: int
+    y: Vector
 
 
 class Window:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
+from streamrnn_client.aio.wire import Wire
 from streamrnn_client.errors import StreamrnnClientError
+from streamrnn_client.facts import SessionFacts
 from streamrnn_client.floats import Values, Vector, unpack
 from streamrnn_client.ledger import Ledger
 from streamrnn_client.pending import no_answer
-from streamrnn_client.session import Output, SessionFacts
-from streamrnn_client.window import Window
-
-if TYPE_CHECKING:
-    from streamrnn_client.aio.client import Client
+from streamrnn_client.window import Output, Window
 
 Source = AsyncIterable[Values] | Iterable[Values]
 
@@ -27,10 +25,10 @@ class Session(SessionFacts):
     taken back: its frame may still be applied, and its output is dropped.
     """
 
-    def __init__(self, client: Client, ledger: Ledger) -> None:
+    def __init__(self, wire: Wire, ledger: Ledger) -> None:
         super().__init__(ledger)
-        self._client = client
-        self._dialogue = client._dialogue
+        self._wire = wire
+        self._dialogue = wire.link.dialogue
 
     async def step(self, x: Values, *, timeout_s: float | None = None) -> Vector:
         """Send one frame and wait for its output.
@@ -47,13 +45,12 @@ class Session(SessionFacts):
             WaitTimeoutError: no output in time; the frame may still be applied.
         """
         pending = self._dialogue.frames(self._ledger, [self._dialogue.pack(self._ledger, x)])
-        self._client._send()
-        outputs = await self._client._settled(pending, "step", timeout_s)
+        outputs = await self._wire.settled(pending, "step", timeout_s)
         return unpack(outputs[0], self.output.size)[0]
 
     async def stream(
         self, frames: Source, *, window: int | None = None, chunk: int = 1, timeout_s: float | None = None
-    ) -> AsyncIterator[Output]:
+    ) -> AsyncGenerator[Output, None]:
         """Send frames as they come and yield their outputs as they come, in order.
 
         What was sent is answered first: a bad frame, or an error that `frames` raises, comes behind the last output.
@@ -82,32 +79,28 @@ class Session(SessionFacts):
     async def reset(self, *, timeout_s: float | None = None) -> None:
         """Return the state to its start, after the frames sent before; numbering goes on."""
         pending = self._dialogue.reset(self._ledger)
-        self._client._send()
-        await self._client._settled(pending, "reset", timeout_s)
+        await self._wire.settled(pending, "reset", timeout_s)
 
     async def flush(self, *, timeout_s: float | None = None) -> int:
         """Wait until every frame sent before is answered; returns the last applied seq, -1 if there is none."""
         pending = self._dialogue.flush(self._ledger)
-        self._client._send()
-        return int(await self._client._settled(pending, "flush", timeout_s))
+        return int(await self._wire.settled(pending, "flush", timeout_s))
 
     async def snapshot(self, *, timeout_s: float | None = None) -> bytes:
         """The state after the frames sent before, as bytes for `Client.restore`."""
         pending = self._dialogue.snapshot(self._ledger)
-        self._client._send()
-        return bytes(await self._client._settled(pending, "snapshot", timeout_s))
+        return bytes(await self._wire.settled(pending, "snapshot", timeout_s))
 
     async def fork(self, *, session_id: str | None = None, timeout_s: float | None = None) -> Session:
         """A second session that goes on from the same state, after the frames sent before."""
         pending = self._dialogue.fork(self._ledger, session_id)
-        return Session(self._client, await self._client._opened(pending, timeout_s))
+        return Session(self._wire, await self._wire.settled(pending, "open", timeout_s))
 
     async def close(self, *, timeout_s: float | None = None) -> None:
         """End the session, after the frames sent before. Does nothing if it has ended."""
         if self._ledger.live:
             pending = self._dialogue.close(self._ledger)
-            self._client._send()
-            await self._client._settled(pending, "close", timeout_s)
+            await self._wire.settled(pending, "close", timeout_s)
 
     async def __aenter__(self) -> Self:
         return self
@@ -128,25 +121,25 @@ class Session(SessionFacts):
                 while flight.full:
                     room.clear()
                     await room.wait()
-                await self._client._writable.wait()
+                await self._wire.writable.wait()
                 flight.offer(x)
-                self._client._send_soon()
+                self._wire.send_soon()
                 wake.set()
                 if flight.finished:
                     return
             flight.finish()
         except Exception as error:
             flight.finish(error)
-        self._client._send_soon()
+        self._wire.send_soon()
         wake.set()
 
     async def _until_ready(self, flight: Window, wake: asyncio.Event, timeout_s: float | None) -> None:
         """Wait until something may be collected. The time runs only while an output is due."""
-        seconds = self._client._options.timeout_s("step", timeout_s)
+        seconds = self._wire.link.options.timeout_s("step", timeout_s)
         due_s = None
         while not flight.ready:
             if flight.head is not None and due_s is None:
-                due_s = asyncio.get_running_loop().time() + seconds
+                due_s = self._wire.loop.time() + seconds
             wake.clear()
             try:
                 async with asyncio.timeout_at(due_s):

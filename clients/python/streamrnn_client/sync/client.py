@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self, Unpack
 
-from streamrnn_client.errors import ClientClosedError, StreamrnnClientError
+from streamrnn_client.columns import gather, send_one_each
+from streamrnn_client.errors import ClientClosedError
+from streamrnn_client.facts import ClientFacts
 from streamrnn_client.floats import Matrix, Values
 from streamrnn_client.link import address_of
 from streamrnn_client.options import OptionArgs, Options
-from streamrnn_client.session import gather, send_one_each
 from streamrnn_client.sync.session import Session
 from streamrnn_client.sync.wire import Wire
 
@@ -33,7 +34,7 @@ def connect(url: str, **options: Unpack[OptionArgs]) -> Client:
     return Client(wire)
 
 
-class Client:
+class Client(ClientFacts):
     """One connection, which carries any number of sessions. Made by `connect`.
 
     Threads may share it and its sessions: each call is whole, and calls on one session take effect one after the other.
@@ -41,24 +42,14 @@ class Client:
     """
 
     def __init__(self, wire: Wire) -> None:
+        super().__init__(wire.link.dialogue)
         self._wire = wire
-        self._dialogue = wire.link.dialogue
-
-    @property
-    def going_away(self) -> bool:
-        """True once the server has said that it stops: it takes no new sessions."""
-        return self._dialogue.table.going_away is not None
-
-    @property
-    def over(self) -> StreamrnnClientError | None:
-        """Why the connection has ended, or None while it stands."""
-        return self._dialogue.table.over
 
     @property
     def n_unanswered(self) -> int:
         """Frames of all sessions sent and neither answered nor refused."""
         with self._wire.lock:
-            return self._dialogue.table.n_unanswered
+            return super().n_unanswered
 
     def open(self, model: str, *, session_id: str | None = None, timeout_s: float | None = None) -> Session:
         """Open a session of a model.

@@ -8,12 +8,12 @@ from types import TracebackType
 from typing import Self
 
 from streamrnn_client.errors import StreamrnnClientError
+from streamrnn_client.facts import SessionFacts
 from streamrnn_client.floats import Values, Vector, unpack
 from streamrnn_client.ledger import Ledger
 from streamrnn_client.pending import no_answer
-from streamrnn_client.session import Output, SessionFacts
 from streamrnn_client.sync.wire import Wire
-from streamrnn_client.window import Window
+from streamrnn_client.window import Output, Window
 
 
 class Session(SessionFacts):
