@@ -147,4 +147,4 @@ def test_a_long_recording_takes_seconds(run, server, tmp_path):
     done = run("stream", server.url, "temp", "--csv", path, "--rate", "max")
     seconds = time.monotonic() - started_s
     assert len(outputs_of(done.stdout)) == 22_695
-    assert seconds < 5
+    assert seconds < 10
