@@ -1,4 +1,4 @@
-"""The model file: safetensors with the spec, the card and a digest of every tensor in its metadata."""
+"""The model file: safetensors with the spec, the card and digests of these and of every tensor in its metadata."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from streamrnn.model.spec import Spec
 
 FORMAT_VERSION = 1
 METADATA_KEY = "streamrnn"
+DIGEST_KEY = "streamrnn.sha256"
+"""Holds the SHA-256 (hex) of the text under `streamrnn`: a bit that flips in a name would fit the tensors still."""
 
 
 class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -49,7 +51,9 @@ def save_model(model: Model, path: str | Path) -> None:
     """Write `model` to `path`, through a temporary file beside it."""
     digests = {name: _digest(tensor) for name, tensor in model.tensors.items()}
     header = Header(FORMAT_VERSION, model.spec, model.card, digests)
-    blob = safetensors.numpy.save(model.tensors, {METADATA_KEY: msgspec.json.encode(header).decode()})
+    text = msgspec.json.encode(header)
+    metadata = {METADATA_KEY: text.decode(), DIGEST_KEY: hashlib.sha256(text).hexdigest()}
+    blob = safetensors.numpy.save(model.tensors, metadata)
     target = Path(path)
     partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
     try:
@@ -82,9 +86,12 @@ def load_model(path: str | Path) -> Model:
     if unknown := sorted(set(tensors) - set(header.digests)):
         raise ModelFileError(f"{path}: tensor {unknown[0]!r} has no digest in the metadata")
     try:
-        return Model(header.spec, {name: np.asarray(tensor) for name, tensor in tensors.items()}, header.card)
+        model = Model(header.spec, {name: np.asarray(tensor) for name, tensor in tensors.items()}, header.card)
     except SpecError as error:
         raise ModelFileError(f"{path}: {error.message}") from error
+    if hashlib.sha256(top.metadata[METADATA_KEY].encode()).hexdigest() != top.metadata.get(DIGEST_KEY):
+        raise ModelFileError(f"{path}: spec or card are damaged: their text does not match its digest")
+    return model
 
 
 def _read_header(text: str | None, path: str | Path) -> Header:
