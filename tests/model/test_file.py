@@ -140,7 +140,7 @@ def test_a_flipped_bit_anywhere_in_the_header_is_refused(path):
         damaged[place // 8] ^= 1 << place % 8
         path.write_bytes(damaged)
         with pytest.raises(ModelFileError):
-            load_model(path)
+            streamrnn.load_model(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"not a model", b"PK\x03\x04" + bytes(100), b"\xff" * 64])
