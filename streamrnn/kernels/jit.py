@@ -27,6 +27,11 @@ def inlined(function: Callable[..., Any]) -> Any:
     return njit(forceinline=True, **INNER)(function)
 
 
+def pasted(function: Callable[..., Any]) -> Any:
+    """A part of a kernel that stands apart for its readers only; numba pastes it into its one caller before typing."""
+    return njit(inline="always", **INNER)(function)
+
+
 def outlined(function: Callable[..., Any]) -> Any:
     """A part of a kernel that is compiled once and called, to keep compile time and code size down.
 

@@ -6,7 +6,7 @@ before any state is touched, and each op writes only the rows of its own session
 
 from streamrnn.kernels import ops
 from streamrnn.kernels.floatmode import flush_denormals, restore_mode
-from streamrnn.kernels.jit import entry, inlined, outlined
+from streamrnn.kernels.jit import entry, inlined, outlined, pasted
 from streamrnn.kernels.opcodes import BIAS, DST, N_IN, N_OUT, OPCODE, SRC, SRC2, STATE, WEIGHTS, Op
 from streamrnn.kernels.simd import PANEL_SIZE, address_of, load_scalar
 from streamrnn.kernels.tile import matmul
@@ -37,7 +37,7 @@ def _accept_input(op, x, x_stride, work_rows):
     return ALL_STEPPED
 
 
-@outlined
+@pasted
 def _linear(op, weights, state_rows, work_rows, work_stride):
     """LINEAR and LINEAR_STATE: go on with the chains that BIAS or another of them began."""
     out = work_rows[0] + 4 * op[DST]
@@ -49,7 +49,7 @@ def _linear(op, weights, state_rows, work_rows, work_stride):
         matmul(state_rows, 4 * op[STATE], out, work_stride, packed, n_panels, op[N_IN])
 
 
-@inlined
+@pasted
 def _move(op, state, work):
     opcode = op[OPCODE]
     if opcode == Op.COPY:
@@ -60,7 +60,7 @@ def _move(op, state, work):
         ops.copy(work + 4 * op[SRC], state + 4 * op[STATE], op[N_IN])
 
 
-@outlined
+@pasted
 def _update_cell(op, state, work):
     """The element-wise end of a recurrent cell: gates in the work row, h (and c) in the state row."""
     opcode, n = op[OPCODE], op[N_OUT]
@@ -81,7 +81,7 @@ def _update_cell(op, state, work):
         ops.copy(dst, h, n)
 
 
-@outlined
+@pasted
 def _map(op, weights, work):
     """Ops from the work row to the work row."""
     opcode, n = op[OPCODE], op[N_OUT]

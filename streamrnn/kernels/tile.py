@@ -9,7 +9,7 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from streamrnn.kernels.jit import inlined, outlined
+from streamrnn.kernels.jit import outlined, pasted
 from streamrnn.kernels.simd import PANEL_SIZE, WIDTH, call_lanes, load_lanes, splat, store_lanes
 
 VECTORS_PER_PANEL = PANEL_SIZE // WIDTH
@@ -83,7 +83,7 @@ def fma_tile(typing_context, n_panels, xs, outs, weights, panel_bytes, n_k):
     return types.none(n_panels, xs, outs, types.intp, types.intp, types.intp), codegen
 
 
-@inlined
+@pasted
 def _matmul_alone(x, out, weights, panel_bytes, n_panels, n_k):
     p = 0
     while p + 4 <= n_panels:
