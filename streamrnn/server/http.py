@@ -44,7 +44,7 @@ def ready(front: Front) -> Response:
 
 
 def models(front: Front) -> Response:
-    """List the models that sessions can be opened of."""
+    """List the models that sessions can be opened of, and the limits whose excess ends a connection."""
     listed = [
         {
             "name": name,
@@ -55,7 +55,8 @@ def models(front: Front) -> Response:
         }
         for name, model in sorted(front.models.items())
     ]
-    return answer(HTTPStatus.OK, msgspec.json.encode({"models": listed}), JSON)
+    limits = {name: getattr(front.hub.limits, name) for name in ("max_message_bytes", "max_chunk_frames")}
+    return answer(HTTPStatus.OK, msgspec.json.encode({"models": listed, "limits": limits}), JSON)
 
 
 def metrics(front: Front) -> Response:

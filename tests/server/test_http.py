@@ -38,6 +38,7 @@ async def test_health(server):
 async def test_models(server):
     status, headers, text = await ask(server.port, "/v2/models")
     assert (status, headers["content-type"]) == (200, "application/json")
+    assert json.loads(text)["limits"] == {"max_message_bytes": 100_000, "max_chunk_frames": 128}
     listed = {model["name"]: model for model in json.loads(text)["models"]}
     assert set(listed) == set(MODELS)
     assert listed["lstm"]["digest"] == MODELS["lstm"].digest
