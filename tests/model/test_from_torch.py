@@ -81,6 +81,30 @@ def test_a_chain_of_known_layers(name):
     np.testing.assert_allclose(play(model, xs, 50), answer.numpy(), rtol=1e-5, atol=1e-5)
 
 
+CELLS_IN_SEQUENTIAL = {
+    "heads": lambda chain: chain(nn.GRU(3, 8, num_layers=2), nn.Linear(8, 4), nn.LogSoftmax(-1)),
+    "cell after cell": lambda chain: chain(Affine(3), nn.LSTM(3, 8), nn.Dropout(0.5), nn.RNN(8, 5), Affine(5)),
+    "nested": lambda chain: chain(chain(nn.GRU(3, 4)), nn.Linear(4, 2)),
+}
+
+
+@pytest.mark.parametrize("name", CELLS_IN_SEQUENTIAL)
+def test_a_sequential_that_pytorch_itself_cannot_run_drops_the_states(name):
+    torch.manual_seed(3)
+    plain = CELLS_IN_SEQUENTIAL[name](nn.Sequential).eval()
+    with pytest.raises(TypeError):
+        plain(torch.zeros(2, 1, 3))
+    meant = CELLS_IN_SEQUENTIAL[name](sequential).eval()
+    meant.load_state_dict(plain.state_dict())
+    model = streamrnn.from_torch(plain)
+    xs = random_frames(model, 50, seed=4)
+    with torch.no_grad():
+        answer = meant(torch.from_numpy(xs)[:, None])[:, 0]
+    np.testing.assert_allclose(play(model, xs, 50), answer.numpy(), rtol=1e-5, atol=1e-5)
+    with pytest.raises(TypeError):
+        plain(torch.zeros(2, 1, 3))  # the module is as it was
+
+
 class Functional(nn.Module):
     """Activations in the forward, a loss among the layers, and a state that comes in and goes out."""
 

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -181,7 +182,32 @@ def _own_copy(module: nn.Module) -> nn.Module:
         raise UnsupportedError(
             f"{type(module).__name__} cannot be copied, and its forward is not run on the original: {error}"
         ) from error
+    _drop_states(twin)
     return twin.to("cpu", _dtype(module)).eval().requires_grad_(False)
+
+
+def _drop_states(twin: nn.Module) -> None:
+    """Let a recurrent layer of an `nn.Sequential` hand its output alone to the layer behind it.
+
+    PyTorch would hand on the tuple of output and state, which none of its layers takes, so nothing else can be meant.
+    """
+    from torch import nn
+
+    for chain in twin.modules():
+        if type(chain).forward is not nn.Sequential.forward:
+            continue
+        layers = list(chain.children())
+        for layer, following in pairwise(layers):
+            kind = type(following)
+            if isinstance(layer, nn.RNNBase | nn.Sequential) and (
+                kind.__module__.startswith("torch.nn") or kind.__name__ == "Affine"
+            ):
+                layer.register_forward_hook(_output_alone)
+
+
+def _output_alone(layer: nn.Module, args: Any, answer: Any) -> Any:
+    """A forward hook: the first of a tuple."""
+    return answer[0] if isinstance(answer, tuple) else answer
 
 
 def _tensor(frames: FloatArray, shape: tuple[int, ...], module: nn.Module, is_token: bool) -> torch.Tensor:
