@@ -53,10 +53,9 @@ format: $(DEV_STAMP)  ## let ruff rewrite what it can
 	$(BIN)/ruff format .
 
 # The kernels are compiled once, before the workers start, so that they load from one cache and do not race for it.
-test: $(DEV_STAMP)  ## all tests but the soak; those that measure time come first, alone
+test: $(DEV_STAMP)  ## all tests but the soak
 	@$(BIN)/streamrnn warmup
-	$(BIN)/pytest -m alone -v
-	$(BIN)/pytest -n $(WORKERS) --dist worksteal -m "not soak and not alone" --durations=10
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal -m "not soak" --durations=10
 
 soak: $(DEV_STAMP)  ## a minute of sessions coming and going; outputs and memory are watched
 	$(BIN)/pytest -m soak -s
