@@ -1,7 +1,8 @@
-"""The floor under a served frame: a bare Sans-I/O echo on the same loop, library and framing, and nothing else.
+"""The floor under a served frame: a bare echo on the same loop, and nothing else.
 
-Each binary message is answered with its own first bytes, as many as the server's `output` message has. Run as
-`python -m benchmarks.echo PORT_FILE N_BYTES`; the port is written to PORT_FILE.
+Each binary message is answered with its own first bytes, as many as the server's `output` message has. Two ways in:
+`library` reads every message with the Sans-I/O protocol of `websockets`, `splitter` cuts plain ones before it, as the
+server does. Run as `python -m benchmarks.echo PORT_FILE N_BYTES KIND`; the port is written to PORT_FILE.
 """
 
 from __future__ import annotations
@@ -18,20 +19,38 @@ from websockets.server import ServerProtocol
 
 from streamrnn.server.connection import FIN_BINARY, header
 from streamrnn.server.front import select_protocol
+from streamrnn.server.splitter import Splitter
+
+MAX_SIZE = 4 * 1024 * 1024
 
 
 class Echo(asyncio.Protocol):
     """The shortest shell around the Sans-I/O protocol that answers every message."""
 
     n_bytes = 0
+    is_split = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start a connection."""
         self._transport = cast(asyncio.Transport, transport)
-        self._ws = ServerProtocol(select_subprotocol=select_protocol, max_size=4 * 1024 * 1024)
+        self._ws = ServerProtocol(select_subprotocol=select_protocol, max_size=MAX_SIZE)
+        self._splitter: Splitter | None = None
 
     def data_received(self, chunk: bytes) -> None:
         """Answer what arrived, in one write."""
+        if self._splitter is None:
+            self._feed_library(chunk)
+            return
+        replies = []
+        for part in self._splitter.feed(chunk):
+            if type(part) is bytes:
+                self._feed_library(part)
+            else:
+                replies.append(header(FIN_BINARY, self.n_bytes) + bytes(part[1])[: self.n_bytes])
+        if replies:
+            self._transport.write(b"".join(replies))
+
+    def _feed_library(self, chunk: bytes) -> None:
         ws = self._ws
         ws.receive_data(chunk)
         replies = []
@@ -41,6 +60,7 @@ class Echo(asyncio.Protocol):
                     replies.append(header(FIN_BINARY, self.n_bytes) + event.data[: self.n_bytes])
             elif isinstance(event, Request):
                 ws.send_response(ws.accept(event))
+                self._splitter = Splitter(MAX_SIZE) if self.is_split else None
         if replies:
             self._transport.write(b"".join(replies))
         if ws.writes:
@@ -51,9 +71,9 @@ class Echo(asyncio.Protocol):
                     self._transport.close()
 
 
-async def main(port_file: Path, n_bytes: int) -> None:
+async def main(port_file: Path, n_bytes: int, kind: str) -> None:
     """Serve until killed."""
-    Echo.n_bytes = n_bytes
+    Echo.n_bytes, Echo.is_split = n_bytes, kind == "splitter"
     server = await asyncio.get_running_loop().create_server(Echo, "127.0.0.1", 0)
     port_file.write_text(str(server.sockets[0].getsockname()[1]))
     await server.serve_forever()
@@ -61,4 +81,4 @@ async def main(port_file: Path, n_bytes: int) -> None:
 
 if __name__ == "__main__":
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(main(Path(sys.argv[1]), int(sys.argv[2])))
+        runner.run(main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]))

@@ -1,8 +1,9 @@
-"""A served frame beside a bare Sans-I/O echo of the same sizes, in the same run: `python -m benchmarks.serving`.
+"""A served frame beside bare echoes of the same sizes, in the same run: `python -m benchmarks.serving`.
 
-Both servers run in processes of their own, pinned to one core; the generator has the other. It sends on blocking
+One echo reads messages with the Sans-I/O library, the other cuts them before it as the server does. All servers run in
+processes of their own, pinned to one core; the generator has the other. It sends on blocking
 sockets and keeps one frame under way on each connection. Outputs are compared with the offline run before anything is
-timed; rounds of both servers alternate.
+timed; rounds of all servers alternate.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from streamrnn.wire.codec import MSGPACK, Codec
 NET = Net("lstm", 64, 128)
 OUTPUT_SIZE = 16
 N_CONNECTIONS = (1, 16)
+ECHOES = ("library", "splitter")
 SEQ_MARK = 0x7FFFFFF1
 """A seq of five bytes, so that every message of a run has the same size; the generator counts up from it."""
 CODEC = Codec(MSGPACK, Limits())
@@ -89,11 +91,11 @@ def served(core: int) -> Iterator[tuple[int, int]]:
 
 
 @contextmanager
-def echoed(core: int, n_bytes: int) -> Iterator[tuple[int, int]]:
+def echoed(core: int, n_bytes: int, kind: str) -> Iterator[tuple[int, int]]:
     """Start the echo; its port and process id."""
     with tempfile.TemporaryDirectory() as folder:
         port_file = Path(folder) / "port"
-        with pinned(["benchmarks.echo", str(port_file), str(n_bytes)], core) as process:
+        with pinned(["benchmarks.echo", str(port_file), str(n_bytes), kind], core) as process:
             while not port_file.exists() or not port_file.read_text():
                 time.sleep(0.01)
             yield int(port_file.read_text()), process.pid
@@ -230,19 +232,19 @@ def rounds_of(port: int, pid: int, n_connections: int, n_frames: int, is_echo: b
 
 
 def measure(n_rounds: int, n_frames: int) -> list[dict[str, Any]]:
-    """Alternate rounds of both servers, for each number of connections."""
+    """Alternate rounds of the echoes and the server, for each number of connections."""
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < 2:
         raise SystemExit("expected two cores: one for the servers, one for the generator")
     os.sched_setaffinity(0, {cores[1]})
     figures = []
     with ExitStack() as stack:
-        echo = stack.enter_context(echoed(cores[0], reply_size()))
+        echoes = [stack.enter_context(echoed(cores[0], reply_size(), kind)) for kind in ECHOES]
         ours = stack.enter_context(served(cores[0]))
         check(ours[0])
         for n_connections in N_CONNECTIONS:
             plays = [
-                rounds_of(*echo, n_connections, n_frames, is_echo=True),
+                *(rounds_of(*echo, n_connections, n_frames, is_echo=True) for echo in echoes),
                 rounds_of(*ours, n_connections, n_frames, is_echo=False),
             ]
             for play in plays:
@@ -253,14 +255,14 @@ def measure(n_rounds: int, n_frames: int) -> list[dict[str, Any]]:
 
 
 def figures_of(n_connections: int, played: list[list[tuple[float, float]]]) -> dict[str, Any]:
-    """Medians and quartiles of echo, served frame and the ratio of each pair of rounds."""
+    """Medians and quartiles of the echoes, the served frame (last), and its ratio to each echo in each round."""
     figure: dict[str, Any] = {"n_connections": n_connections}
     for place, name in enumerate(("wall", "cpu")):
-        echo = [pair[0][place] for pair in played]
-        ours = [pair[1][place] for pair in played]
-        figure[f"echo_{name}_us"] = report.spread(echo)
+        *echoes, ours = ([row[i][place] for row in played] for i in range(len(ECHOES) + 1))
         figure[f"served_{name}_us"] = report.spread(ours)
-        figure[f"ratio_{name}"] = report.spread([b / a for a, b in zip(echo, ours, strict=True)])
+        for kind, echo in zip(ECHOES, echoes, strict=True):
+            figure[f"echo_{kind}_{name}_us"] = report.spread(echo)
+            figure[f"ratio_{kind}_{name}"] = report.spread([b / a for a, b in zip(echo, ours, strict=True)])
     return figure
 
 
@@ -278,14 +280,19 @@ def main() -> None:
     rows = [
         [
             f"{figure['n_connections']} connection(s), {'time' if name == 'wall' else 'server CPU'} a frame",
-            *(f"{figure[f'{who}_{name}_us']['median']:.1f}" for who in ("echo", "served")),
-            "{median:.2f} ({q1:.2f} to {q3:.2f})".format(**figure[f"ratio_{name}"]),
+            f"{figure[f'served_{name}_us']['median']:.1f}",
+            *(f"{figure[f'echo_{kind}_{name}_us']['median']:.1f}" for kind in ECHOES),
+            *("{median:.2f} ({q1:.2f} to {q3:.2f})".format(**figure[f"ratio_{kind}_{name}"]) for kind in ECHOES),
         ]
         for figure in figures
         for name in ("wall", "cpu")
     ]
-    title = f"A served frame of {NET.name} + linear {OUTPUT_SIZE} beside a bare echo of the same bytes"
-    report.show(title, ["", "echo us", "served us", "ratio (quartiles)"], rows)
+    title = f"A served frame of {NET.name} + linear {OUTPUT_SIZE} beside bare echoes of the same bytes"
+    report.show(
+        title,
+        ["", "served us", *(f"{kind} us" for kind in ECHOES), *(f"/ {kind} (quartiles)" for kind in ECHOES)],
+        rows,
+    )
     about = {"net": f"{NET.name} + linear {OUTPUT_SIZE}", "load_average_before": round(load, 2)}
     path = report.write("serving", {**about, "figures": figures})
     print(f"written: {path.relative_to(Path(__file__).parent.parent)}")

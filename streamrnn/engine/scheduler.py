@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from contextlib import suppress
 from itertools import islice
 from typing import NamedTuple
 
@@ -47,7 +48,7 @@ class Scheduler:
 
     def remove(self, session: Session) -> None:
         """A session that is closed, or was stepped otherwise, leaves the ready ones."""
-        if session in self._ready:
+        with suppress(ValueError):  # a `finish` that failed has taken it out already
             self._ready.remove(session)
 
     def tick(self) -> list[Output]:

@@ -6,7 +6,6 @@ from streamrnn.errors import DrainingError, InternalError, MalformedError, Overs
 from streamrnn.wire.codec import WrongKindError
 from streamrnn.wire.messages import Error
 
-NORMAL = 1000
 GOING_AWAY = 1001
 WRONG_KIND = 1003
 NOT_A_MESSAGE = 1007
