@@ -167,7 +167,7 @@ def open_session(plug: Socket) -> None:
     engine = streamrnn.Engine(streamrnn.Limits(max_sessions=1))
     engine.add_model("net", make_net())
     session = engine.open("net")
-    session.next_seq, session.applied_seq = SEQ_MARK, SEQ_MARK - 1
+    session.go_on_at(SEQ_MARK)
     reply = plug.ask(m.Restore(1, session.snapshot()))
     assert isinstance(reply, m.Opened) and reply.next_seq == SEQ_MARK, reply
 

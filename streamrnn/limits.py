@@ -19,6 +19,8 @@ class Limits:
     """Slots of each lane's arena, fixed when the model is added."""
     max_batch: int = 256
     """Most slots stepped in one kernel call."""
+    max_threads: int = 1
+    """Most threads that one big batch is split over, the caller's among them."""
     max_queue_frames: int = 1024
     """Most frames waiting in one session."""
     max_chunk_frames: int = 4096

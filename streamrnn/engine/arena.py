@@ -1,6 +1,9 @@
-"""The arena: every session's state as one row of a preallocated array."""
+"""The arena: every session's state as one row of a preallocated array, and how many frames it has stepped."""
 
 from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
 
 from streamrnn.errors import CapacityError
 from streamrnn.kernels.packing import FloatArray, aligned_zeros
@@ -15,10 +18,14 @@ class Arena:
 
     Attributes:
         rows: (n_slots, state_size) float32, aligned; the kernels update the rows of the slots they are given.
+        n_applied: (n_slots,) int64, frames that each slot's session has stepped; the kernels raise it with the row.
+        counts: the same memory, quicker to read and write one by one.
     """
 
     def __init__(self, n_slots: int, initial_state: FloatArray) -> None:
         self.rows = aligned_zeros(n_slots, initial_state.size)
+        self.n_applied: NDArray[np.int64] = np.zeros(n_slots, np.int64)
+        self.counts = memoryview(self.n_applied)  # type: ignore[arg-type]
         self._initial_state = initial_state
         self._free = list(range(n_slots - 1, -1, -1))
 
@@ -33,7 +40,7 @@ class Arena:
         return len(self._free)
 
     def take(self) -> int:
-        """A free slot, its row as of a session that has seen no frame.
+        """A free slot, its row and count as of a session that has seen no frame.
 
         Raises:
             CapacityError: every slot is held.
@@ -42,6 +49,7 @@ class Arena:
             raise CapacityError(f"all {self.n_slots} sessions of this model are open", max_sessions=self.n_slots)
         slot = self._free.pop()
         self.reset(slot)
+        self.counts[slot] = 0
         return slot
 
     def release(self, slot: int) -> None:
@@ -49,5 +57,5 @@ class Arena:
         self._free.append(slot)
 
     def reset(self, slot: int) -> None:
-        """Return a row to the initial state."""
+        """Return a row to the initial state; its count goes on."""
         self.rows[slot] = self._initial_state

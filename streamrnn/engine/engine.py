@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from streamrnn.engine import snapshot
+from streamrnn.engine.batch import Batch
+from streamrnn.engine.helpers import Helpers
 from streamrnn.engine.lane import Lane
 from streamrnn.engine.scheduler import Output, Scheduler
 from streamrnn.engine.session import Session
@@ -25,12 +27,13 @@ from streamrnn.errors import (
     SnapshotError,
     UnknownModelError,
     UnknownSessionError,
-    UsageError,
 )
 from streamrnn.kernels.packing import FloatArray
 from streamrnn.kernels.warmup import warmup
 from streamrnn.limits import Limits
 from streamrnn.model.model import Model
+
+_FLOAT32 = np.dtype(np.float32)
 
 
 def _random_id() -> str:
@@ -43,11 +46,26 @@ class Engine:
     Args:
         limits: bounds; the arenas are sized by them when a model is added.
         make_id: makes the ids of sessions that are opened without one.
+        helpers: threads for big batches, such as `ThreadPoolExecutor(1)` where `limits.max_threads` is 2; they must
+            outlive the last call. The outputs are the same without them, bit for bit.
+
+    Raises:
+        OptionError: `limits.max_threads` is above 1 and there are no helpers.
     """
 
-    def __init__(self, limits: Limits | None = None, make_id: Callable[[], str] = _random_id) -> None:
+    def __init__(
+        self,
+        limits: Limits | None = None,
+        make_id: Callable[[], str] = _random_id,
+        helpers: Helpers | None = None,
+    ) -> None:
         self.limits = limits or Limits()
+        if self.limits.max_threads > 1 and helpers is None:
+            expected = f"helpers, such as ThreadPoolExecutor({self.limits.max_threads - 1})"
+            raise OptionError(f"max_threads is {self.limits.max_threads}: expected {expected}")
         self._make_id = make_id
+        self._helpers = helpers
+        self._batch: Batch | None = None
         self._lanes: dict[str, Lane] = {}
         self._schedulers: dict[str, Scheduler] = {}
         self._sessions: dict[str, Session] = {}
@@ -64,7 +82,7 @@ class Engine:
         if not name or name in self._lanes:
             raise OptionError(f"a model name must be new and not empty, got {name!r}")
         warmup()
-        lane = Lane(name, model, self.limits)
+        lane = Lane(name, model, self.limits, self._helpers)
         self._lanes[name] = lane
         self._schedulers[name] = Scheduler(lane, self.limits.max_run_frames)
 
@@ -122,8 +140,8 @@ class Engine:
         if session.n_pending:
             self._n_pending -= session.n_pending
             self._schedulers[session.model_name].remove(session)
-        session.lane.arena.release(session.slot)
-        session.slot = -1
+        self._batch = None  # it may hold the session
+        session.lane.arena.release(session.detach())
         del self._sessions[session.id]
 
     def snapshot(self, session: Session) -> bytes:
@@ -161,8 +179,7 @@ class Engine:
             session_id = record.session_id
         session = self._add_session(lane, session_id)
         lane.arena.rows[session.slot] = record.state
-        session.next_seq = record.next_seq
-        session.applied_seq = record.next_seq - 1
+        session.go_on_at(record.next_seq)
         session.epoch = record.epoch + 1
         return session
 
@@ -171,63 +188,37 @@ class Engine:
         session.require_idle("fork")
         twin = self._add_session(session.lane, session_id)
         twin.lane.arena.rows[twin.slot] = session.lane.arena.rows[session.slot]
-        twin.next_seq = session.next_seq
-        twin.applied_seq = session.applied_seq
+        twin.go_on_at(session.next_seq)
         return twin
 
     # ---- stepping directly
 
-    def step_many(self, sessions: Sequence[Session], x: FloatArray) -> FloatArray:
+    def step_many(self, sessions: Sequence[Session], x: FloatArray, out: FloatArray | None = None) -> FloatArray:
         """Step several sessions of one model by one frame each, in one kernel call per `max_batch` sessions.
 
         Args:
-            sessions: n distinct sessions.
+            sessions: n distinct sessions; the same ones as in the call before are checked at once.
             x: (n, input_size) float32, finite.
+            out: (n, output_size) float32, written and returned; without it a new array is made.
 
         Returns:
             (n, output_size) float32.
 
         Raises:
-            FrameError: wrong shape, dtype or values; no session was stepped.
+            FrameError: wrong shape, dtype or values, or an `out` of the wrong form; no session was stepped.
             UsageError: sessions of several models, or one twice.
             SessionClosedError: one was closed.
         """
-        n = len(sessions)
-        if n == 0:
-            raise UsageError("step_many: expected at least one session")
-        lane = sessions[0].lane
-        self._check_batch(sessions, lane)
-        size = lane.model.input_size
-        if not isinstance(x, np.ndarray) or x.dtype != np.float32 or x.shape != (n, size):
+        batch = self._batch
+        if batch is None or self._n_pending or not batch.is_of(sessions):
+            batch = self._batch = Batch(sessions)
+        lane, shape = batch.lane, (batch.n, batch.lane.input_size)
+        if x.__class__ is not np.ndarray or x.dtype != _FLOAT32 or x.shape != shape:
             got = f"{x.dtype} {x.shape}" if isinstance(x, np.ndarray) else type(x).__name__
-            raise FrameError(f"expected a float32 array of shape ({n}, {size}), got {got}", input_size=size)
-        if n > lane.max_batch:
-            lane.check(np.require(x, requirements=("C", "W")))
-        y = np.empty((n, lane.model.output_size), np.float32)
-        for start in range(0, n, lane.max_batch):
-            batch = sessions[start : start + lane.max_batch]
-            staging = lane.staging(len(batch))
-            staging.slots[:] = [session.slot for session in batch]
-            staging.x[0] = x[start : start + len(batch)]
-            refused = lane.step(staging)
-            if refused >= 0:
-                raise lane.refusal(x[refused], refused)
-            y[start : start + len(batch)] = staging.y[0]
-            for session in batch:
-                session.next_seq += 1
-                session.applied_seq += 1
-        return y
-
-    @staticmethod
-    def _check_batch(sessions: Sequence[Session], lane: Lane) -> None:
-        if len(set(sessions)) != len(sessions):
-            raise UsageError("step_many: every session may stand in the batch once")
-        for session in sessions:
-            if session.lane is not lane:
-                other = session.model_name
-                raise UsageError(f"step_many: expected sessions of model {lane.name!r}, got one of {other!r}")
-            if session.slot < 0 or session.n_pending:
-                session.require_idle("step_many")
+            raise FrameError(f"expected a float32 array of shape {shape}, got {got}", input_size=lane.input_size)
+        if out is not None:
+            lane.check_out(out, (batch.n, lane.output_size))
+        return batch.step(x, out)
 
     # ---- stepping by ticks
 
@@ -272,7 +263,7 @@ class Engine:
                 waiting=waiting,
             )
         session.queue.append(owned)
-        session.next_seq += len(owned)
+        session.n_pending += len(owned)
         session.last_push_ns = now_ns
         self._n_pending += len(owned)
         if not waiting:

@@ -9,11 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamrnn.engine.arena import Arena
+from streamrnn.engine.helpers import Helpers
 from streamrnn.errors import FrameError
 from streamrnn.kernels.packing import FloatArray, aligned_zeros
-from streamrnn.kernels.runner import find_refused, run_program
+from streamrnn.kernels.plan import make_plan
+from streamrnn.kernels.runner import ALL_STEPPED, find_refused, run_program
 from streamrnn.limits import Limits
 from streamrnn.model.model import Model
+
+MIN_PART_MACS = 4_000_000
+"""Least multiply-adds of a part of a batch that is worth a hand-over to another thread (30 to 100 us)."""
 
 
 class Staging(NamedTuple):
@@ -33,10 +38,11 @@ class Lane:
     Attributes:
         max_batch: most sessions in one kernel call.
         staging: `staging(n)` gives the arrays of a batch of n; all views of the same memory.
-        one: `staging(1)`, and `frame`, `output` its x (input_size,) and y (output_size,).
+        words: of the plan that steps whole batches and lone sessions.
+        x, y: of `staging(1)`; `frame` (input_size,) and `output` (output_size,) are the same memory.
     """
 
-    def __init__(self, name: str, model: Model, limits: Limits) -> None:
+    def __init__(self, name: str, model: Model, limits: Limits, helpers: Helpers | None = None) -> None:
         self.name = name
         self.model = model
         self.max_batch = min(limits.max_batch, limits.max_sessions)
@@ -46,36 +52,62 @@ class Lane:
         self.n_tokens = model.n_tokens
         program = model.program
         self.arena = Arena(limits.max_sessions, program.initial_state)
-        self._table, self._weights = program.table, program.weights
-        self._work = aligned_zeros(self.max_batch, program.work_size)
-        self._rows = np.zeros((2, self.max_batch), np.int64)
+        self._helpers = helpers
+        self._n_macs = program.n_macs
+        self._plans = [
+            make_plan(
+                program.table,
+                program.weights,
+                self.arena.rows,
+                self.arena.n_applied,
+                program.work_size,
+                self.max_batch,
+            )
+            for _ in range(limits.max_threads if helpers else 1)
+        ]
+        self.words = self._plans[0].words
         self._slots = np.zeros(self.max_batch, np.int64)
         self._x = aligned_zeros(1, self.max_batch, model.input_size)
         self._y = aligned_zeros(1, self.max_batch, model.output_size)
         self.staging = cache(self._make_staging)
-        self.one = self.staging(1)
-        self.frame: FloatArray = self.one.x[0, 0]
-        self.output: FloatArray = self.one.y[0, 0]
+        _, self.x, self.y = self.staging(1)
+        self.frame: FloatArray = self.x[0, 0]
+        self.output: FloatArray = self.y[0, 0]
 
     def _make_staging(self, n: int) -> Staging:
         return Staging(self._slots[:n], self._x[:, :n], self._y[:, :n])
 
-    def step(self, staging: Staging) -> int:
-        """Step the sessions in `staging.slots` by the frames in `staging.x`; outputs in `staging.y`.
-
-        Returns:
-            -1, or the index of the first frame refused, and then nothing has changed.
-        """
-        return self.run(staging.slots, staging.x, staging.y)
-
     def run(self, slots: NDArray[np.int64], x: FloatArray, y: FloatArray) -> int:
         """Step `slots` (n,) by x (n_frames, n, input_size); y (n_frames, n, output_size) is written.
+
+        A batch of one frame each that is big enough is split over threads; the bits are the same.
 
         Returns:
             -1, or `frame * n + session` of the first frame refused, and then nothing has changed.
         """
-        refused: int = run_program(self._table, self._weights, self.arena.rows, slots, x, y, self._work, self._rows)
+        if len(self._plans) > 1 and len(x) == 1:
+            n_parts = min(len(self._plans), len(slots) * self._n_macs // MIN_PART_MACS)
+            if n_parts > 1:
+                return self._run_parts(n_parts, slots, x, y)
+        refused: int = run_program(self.words, slots, x, y)
         return refused
+
+    def _run_parts(self, n_parts: int, slots: NDArray[np.int64], x: FloatArray, y: FloatArray) -> int:
+        assert self._helpers is not None
+        refused: int = find_refused(x[0], self.n_tokens)  # by all parts together: none may step if one would refuse
+        if refused >= 0:
+            return refused
+        n = len(slots)
+        cuts = [i * n // n_parts for i in range(n_parts + 1)]
+        parts = [
+            (plan.words, slots[a:b], x[:, a:b], y[:, a:b])
+            for plan, a, b in zip(self._plans, cuts, cuts[1:], strict=False)
+        ]
+        others = [self._helpers.submit(run_program, *part) for part in parts[1:]]
+        run_program(*parts[0])
+        for other in others:
+            other.result()
+        return ALL_STEPPED
 
     def check(self, frames: FloatArray) -> None:
         """Check the values of frames (n, input_size), float32, contiguous.
@@ -94,6 +126,17 @@ class Lane:
             return FrameError(f"frame {index}: expected {expected}, got {frame[0]}", index=index)
         place = int(np.flatnonzero(~np.isfinite(frame))[0])
         return FrameError(f"frame {index}: value {place} is {frame[place]}; expected finite values", index=index)
+
+    @staticmethod
+    def check_out(out: FloatArray, shape: tuple[int, ...]) -> None:
+        """Check an array that a caller wants outputs written to.
+
+        Raises:
+            FrameError: it is no writeable float32 array of that shape.
+        """
+        if not isinstance(out, np.ndarray) or out.dtype != np.float32 or out.shape != shape or not out.flags.writeable:
+            got = f"{out.dtype} {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
+            raise FrameError(f"out: expected a writeable float32 array of shape {shape}, got {got}")
 
     def as_frames(self, frames: bytes | bytearray | memoryview | FloatArray) -> FloatArray:
         """Checked frames in memory of our own.

@@ -73,11 +73,9 @@ class Scheduler:
         frames = session.queue.take(max_frames)
         n = len(frames)
         ys = np.empty((n, 1, lane.output_size), np.float32)
-        slots = lane.one.slots
-        slots[0] = session.slot
-        if lane.run(slots, frames.reshape(n, 1, lane.input_size), ys) >= 0:
+        if lane.run(session.slots, frames.reshape(n, 1, lane.input_size), ys) >= 0:
             raise InternalError("a checked frame was refused by the kernel")
-        return Output(session, session.advance(n), ys[:, 0])
+        return Output(session, session.answer(n), ys[:, 0])
 
     def _step_batch(self, picked: list[Session]) -> list[Output]:
         lane = self._lane
@@ -86,7 +84,7 @@ class Scheduler:
         for i, session in enumerate(picked):
             staging.slots[i] = session.slot
             x[i] = session.queue.take(1)[0]
-        if lane.step(staging) >= 0:
+        if lane.run(*staging) >= 0:
             raise InternalError("a checked frame was refused by the kernel")
         ys = staging.y[0].copy()
-        return [Output(session, session.advance(1), ys[i : i + 1]) for i, session in enumerate(picked)]
+        return [Output(session, session.answer(1), ys[i : i + 1]) for i, session in enumerate(picked)]

@@ -9,6 +9,7 @@ import numpy as np
 from streamrnn.engine.queue import FrameQueue
 from streamrnn.errors import FrameError, SessionClosedError, UsageError
 from streamrnn.kernels.packing import FloatArray
+from streamrnn.kernels.runner import run_program
 
 if TYPE_CHECKING:
     from streamrnn.engine.engine import Engine
@@ -23,35 +24,40 @@ class Session:
 
     Attributes:
         id: unique in its engine.
+        lane: where its row is.
         slot: row of the lane's arena; -1 once closed.
-        next_seq: seq that the next frame pushed or stepped gets.
-        applied_seq: seq of the last frame stepped, -1 before the first.
+        slots: (1,) int64, the slot as the kernels take it.
+        n_pending: frames pushed and not answered yet.
         epoch: raised whenever the session changes its owner.
         queue: frames pushed and not stepped yet.
         last_push_ns: the clock passed with the last push.
     """
 
     __slots__ = (
+        "_counts",
         "_engine",
-        "_lane",
+        "_n_applied",
         "_shape",
-        "applied_seq",
         "epoch",
         "id",
+        "lane",
         "last_push_ns",
-        "next_seq",
+        "n_pending",
         "queue",
         "slot",
+        "slots",
     )
 
     def __init__(self, engine: Engine, lane: Lane, session_id: str, slot: int) -> None:
         self._engine = engine
-        self._lane = lane
+        self.lane = lane
         self._shape = (lane.model.input_size,)
         self.id = session_id
         self.slot = slot
-        self.next_seq = 0
-        self.applied_seq = -1
+        self.slots = np.array([slot], np.int64)
+        self._counts = lane.arena.counts
+        self._n_applied = 0  # once closed; until then the arena counts
+        self.n_pending = 0
         self.epoch = 0
         self.queue = FrameQueue()
         self.last_push_ns = 0
@@ -60,35 +66,50 @@ class Session:
         return f"Session({self.id!r}, model={self.model_name!r}, next_seq={self.next_seq})"
 
     @property
-    def lane(self) -> Lane:
-        """Where its row is."""
-        return self._lane
-
-    @property
     def model(self) -> Model:
         """The model it steps."""
-        return self._lane.model
+        return self.lane.model
 
     @property
     def model_name(self) -> str:
         """Name of the model in the engine."""
-        return self._lane.name
+        return self.lane.name
 
     @property
-    def n_pending(self) -> int:
-        """Frames pushed and not answered yet."""
-        return self.next_seq - self.applied_seq - 1
+    def n_applied(self) -> int:
+        """Frames stepped, which is the seq of the next one to be stepped."""
+        return self._counts[self.slot] if self.slot >= 0 else self._n_applied
+
+    @property
+    def applied_seq(self) -> int:
+        """Seq of the last frame stepped, -1 before the first."""
+        return self.n_applied - 1
+
+    @property
+    def next_seq(self) -> int:
+        """Seq that the next frame pushed or stepped gets."""
+        return self.n_applied + self.n_pending
 
     @property
     def closed(self) -> bool:
         """Whether it was closed."""
         return self.slot < 0
 
-    def advance(self, n_frames: int) -> int:
-        """Count `n_frames` as stepped; the seq of the first of them."""
-        first = self.applied_seq + 1
-        self.applied_seq += n_frames
-        return first
+    def answer(self, n_frames: int) -> int:
+        """Count `n_frames` that were just stepped as answered; the seq of the first of them."""
+        self.n_pending -= n_frames
+        return self._counts[self.slot] - n_frames
+
+    def go_on_at(self, n_applied: int) -> None:
+        """Number the next frame `n_applied`, in a session that has stepped none here."""
+        self._counts[self.slot] = n_applied
+
+    def detach(self) -> int:
+        """Leave the slot, which is returned; the numbering stays readable."""
+        slot = self.slot
+        self._n_applied = self._counts[slot]
+        self.slot = -1
+        return slot
 
     def require_idle(self, operation: str) -> None:
         """Check that the session is open and no frame waits.
@@ -103,32 +124,34 @@ class Session:
             waiting = f"session {self.id!r} has {self.n_pending} frames waiting"
             raise UsageError(f"{operation}: {waiting}; tick or finish first")
 
-    def step(self, x: FloatArray) -> FloatArray:
+    def step(self, x: FloatArray, out: FloatArray | None = None) -> FloatArray:
         """Step by one frame.
 
         Args:
             x: (input_size,) float32, finite; token models: one id in [0, n_tokens).
+            out: (output_size,) float32, written and returned; without it a new array is made.
 
         Returns:
             (output_size,) float32, owned by the caller.
 
         Raises:
-            FrameError: wrong size, dtype or values; the state is unchanged.
+            FrameError: wrong size, dtype or values, or an `out` of the wrong form; the state is unchanged.
             SessionClosedError, UsageError: as `require_idle`.
         """
-        if self.slot < 0 or self.queue.n_frames:
+        if self.slot < 0 or self.n_pending:
             self.require_idle("step")
         if x.__class__ is not np.ndarray or x.dtype != _FLOAT32 or x.shape != self._shape:
             raise self._wrong_form(x, f"({self.model.input_size},)")
-        lane = self._lane
-        one = lane.one
-        one.slots[0] = self.slot
-        lane.frame[:] = x
-        if lane.run(one.slots, one.x, one.y) >= 0:
+        lane = self.lane
+        if out is not None:
+            lane.check_out(out, (lane.output_size,))
+        lane.frame[...] = x
+        if run_program(lane.words, self.slots, lane.x, lane.y) >= 0:
             raise lane.refusal(x, 0)
-        self.next_seq += 1
-        self.applied_seq += 1
-        return lane.output.copy()
+        if out is None:
+            return lane.output.copy()
+        out[...] = lane.output
+        return out
 
     def run(self, xs: FloatArray) -> FloatArray:
         """Step by many frames in one kernel call; the same bits as one `step` for each.
@@ -151,13 +174,10 @@ class Session:
         ys = np.empty((n, 1, self.model.output_size), np.float32)
         if n:
             frames = np.require(xs, requirements=("C", "W")).reshape(n, 1, size)
-            slots = self._lane.one.slots
-            slots[0] = self.slot
-            refused = self._lane.run(slots, frames, ys)
+            lane = self.lane
+            refused = lane.run(self.slots, frames, ys)
             if refused >= 0:
-                raise self._lane.refusal(xs[refused], refused)
-        self.next_seq += n
-        self.applied_seq += n
+                raise lane.refusal(xs[refused], refused)
         return ys[:, 0]
 
     def _wrong_form(self, x: object, shape: str) -> FrameError:
@@ -167,7 +187,7 @@ class Session:
     def state(self) -> FloatArray:
         """A copy of the state row, (state_size,) float32; `model.program.regions` tells what stands where."""
         self.require_idle("state")
-        row: FloatArray = self._lane.arena.rows[self.slot].copy()
+        row: FloatArray = self.lane.arena.rows[self.slot].copy()
         return row
 
     def snapshot(self) -> bytes:
@@ -181,7 +201,7 @@ class Session:
     def reset(self) -> None:
         """Return the state to that of a session that has seen no frame; numbering goes on. Raises as `require_idle`."""
         self.require_idle("reset")
-        self._lane.arena.reset(self.slot)
+        self.lane.arena.reset(self.slot)
 
     def close(self) -> None:
         """Give the slot back and drop waiting frames; closing again does nothing."""

@@ -7,7 +7,7 @@ cycles. x86: FTZ and DAZ in MXCSR. ARM64: FZ in FPCR. Other hosts: nothing is ch
 import platform
 
 from llvmlite import ir
-from numba.core import types
+from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 MACHINE = platform.machine().lower()
@@ -25,7 +25,7 @@ def _read(builder):
     i64 = ir.IntType(64)
     if X86:
         i32 = ir.IntType(32)
-        place = builder.alloca(i32)
+        place = cgutils.alloca_once(builder, i32)
         store = _function(builder, "llvm.x86.sse.stmxcsr", ir.FunctionType(ir.VoidType(), [i32.as_pointer()]))
         builder.call(store, [place])
         return builder.zext(builder.load(place), i64)
@@ -38,7 +38,7 @@ def _write(builder, mode):
     i64 = ir.IntType(64)
     if X86:
         i32 = ir.IntType(32)
-        place = builder.alloca(i32)
+        place = cgutils.alloca_once(builder, i32)
         builder.store(builder.trunc(mode, i32), place)
         load = _function(builder, "llvm.x86.sse.ldmxcsr", ir.FunctionType(ir.VoidType(), [i32.as_pointer()]))
         builder.call(load, [place])

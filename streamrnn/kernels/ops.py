@@ -8,17 +8,19 @@ from streamrnn.kernels.activations import exp, log, max_lanes, maximum, relu, si
 from streamrnn.kernels.jit import inlined, outlined
 from streamrnn.kernels.simd import (
     PANEL_SIZE,
+    VECTOR_BYTES,
     WIDTH,
     broadcast,
     fma,
+    is_zero,
     lane,
     load,
-    load_scalar,
+    load_first,
     store,
+    store_first,
     store_scalar,
 )
 
-STEP_BYTES = 4 * WIDTH
 PANEL_BYTES = 4 * PANEL_SIZE
 
 
@@ -26,20 +28,23 @@ PANEL_BYTES = 4 * PANEL_SIZE
 def copy(src, dst, n):
     """`n` (exact) floats from `src` to `dst`, which do not overlap."""
     whole = n - n % WIDTH
-    for j in range(0, 4 * whole, STEP_BYTES):
+    for j in range(0, 4 * whole, VECTOR_BYTES):
         store(dst + j, load(src + j))
-    for j in range(4 * whole, 4 * n, 4):
-        store_scalar(dst + j, load_scalar(src + j))
+    if whole < n:
+        store_first(dst + 4 * whole, load_first(src + 4 * whole, n - whole), n - whole)
 
 
 @inlined
 def is_finite(src, n):
-    """Whether `n` (padded) floats are all finite; `0 * v` is NaN where v is not."""
+    """Whether `n` (exact) floats are all finite; `0 * v` is NaN where v is not."""
     zero = broadcast(0.0)
+    whole = n - n % WIDTH
     total = zero
-    for j in range(0, 4 * n, STEP_BYTES):
+    for j in range(0, 4 * whole, VECTOR_BYTES):
         total = fma(load(src + j), zero, total)
-    return sum_lanes(total, lane(zero, 0)) == 0.0
+    if whole < n:
+        total = fma(load_first(src + 4 * whole, n - whole), zero, total)
+    return is_zero(total)
 
 
 @inlined
@@ -52,42 +57,42 @@ def fill(dst, n, n_padded, value):
 @outlined
 def apply_tanh(src, dst, n):
     """`dst = tanh(src)`."""
-    for j in range(0, 4 * n, STEP_BYTES):
+    for j in range(0, 4 * n, VECTOR_BYTES):
         store(dst + j, tanh(load(src + j)))
 
 
 @outlined
 def apply_sigmoid(src, dst, n):
     """`dst = sigmoid(src)`."""
-    for j in range(0, 4 * n, STEP_BYTES):
+    for j in range(0, 4 * n, VECTOR_BYTES):
         store(dst + j, sigmoid(load(src + j)))
 
 
 @inlined
 def apply_relu(src, dst, n):
     """`dst = max(0, src)`."""
-    for j in range(0, 4 * n, STEP_BYTES):
+    for j in range(0, 4 * n, VECTOR_BYTES):
         store(dst + j, relu(load(src + j)))
 
 
 @inlined
 def add(src, src2, dst, n):
     """`dst = src + src2`."""
-    for j in range(0, 4 * n, STEP_BYTES):
+    for j in range(0, 4 * n, VECTOR_BYTES):
         store(dst + j, load(src + j) + load(src2 + j))
 
 
 @inlined
 def affine(src, scale, shift, dst, n):
     """`dst = src * scale + shift`, rounded once."""
-    for j in range(0, 4 * n, STEP_BYTES):
+    for j in range(0, 4 * n, VECTOR_BYTES):
         store(dst + j, fma(load(src + j), load(scale + j), load(shift + j)))
 
 
 @inlined
 def _largest(src, n):
     largest = load(src)
-    for j in range(STEP_BYTES, 4 * n, STEP_BYTES):
+    for j in range(VECTOR_BYTES, 4 * n, VECTOR_BYTES):
         largest = maximum(load(src + j), largest)
     return broadcast(max_lanes(largest))
 
@@ -103,7 +108,7 @@ def softmax(src, dst, n_exact, logarithm):
     fill(src, n_exact, n, -float("inf"))
     largest = _largest(src, n)
     total = lane(broadcast(0.0), 0)
-    for place in range(0, PANEL_BYTES, STEP_BYTES):
+    for place in range(0, PANEL_BYTES, VECTOR_BYTES):
         chains = broadcast(0.0)
         for j in range(place, 4 * n, PANEL_BYTES):
             value = load(src + j) - largest
@@ -113,7 +118,7 @@ def softmax(src, dst, n_exact, logarithm):
         total = sum_lanes(chains, total)
     whole = broadcast(total)
     shift = log(whole)
-    for j in range(0, 4 * n, STEP_BYTES):
+    for j in range(0, 4 * n, VECTOR_BYTES):
         value = load(dst + j)
         store(dst + j, value - shift if logarithm else value / whole)
     fill(src, n_exact, n, 0.0)
@@ -127,7 +132,7 @@ def lstm_update(gates, h, c, out, n):
     Updates h and c in place and copies h to `out`. Source: PyTorch `nn.LSTM`.
     """
     gate_bytes = 4 * n
-    for j in range(0, gate_bytes, STEP_BYTES):
+    for j in range(0, gate_bytes, VECTOR_BYTES):
         i = sigmoid(load(gates + j))
         f = sigmoid(load(gates + gate_bytes + j))
         g = tanh(load(gates + 2 * gate_bytes + j))
@@ -146,7 +151,7 @@ def gru_update(gates, h, out, n):
     Reset after the matmul. Updates h in place and copies it to `out`. Source: PyTorch `nn.GRU`.
     """
     gate_bytes = 4 * n
-    for j in range(0, gate_bytes, STEP_BYTES):
+    for j in range(0, gate_bytes, VECTOR_BYTES):
         r = sigmoid(load(gates + gate_bytes + j))
         z = sigmoid(load(gates + 2 * gate_bytes + j))
         new = tanh(fma(r, load(gates + 3 * gate_bytes + j), load(gates + j)))
@@ -158,7 +163,7 @@ def gru_update(gates, h, out, n):
 @outlined
 def gru_reset(gate, h, out, n):
     """`out = sigmoid(gate) * h`: the reset before the matmul. Source: Cho et al. 2014, equation 8."""
-    for j in range(0, 4 * n, STEP_BYTES):
+    for j in range(0, 4 * n, VECTOR_BYTES):
         store(out + j, sigmoid(load(gate + j)) * load(h + j))
 
 
@@ -169,7 +174,7 @@ def gru_before_update(gates, h, out, n):
     Source: Cho et al. 2014, equation 7, with z as PyTorch has it (z keeps the old state).
     """
     gate_bytes = 4 * n
-    for j in range(0, gate_bytes, STEP_BYTES):
+    for j in range(0, gate_bytes, VECTOR_BYTES):
         z = sigmoid(load(gates + j))
         new = tanh(load(gates + gate_bytes + j))
         hidden = fma(z, load(h + j) - new, new)

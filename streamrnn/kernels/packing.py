@@ -1,11 +1,13 @@
-"""The layout of weights and rows that the kernels read: panels of 16 outputs, contiguous over k; aligned buffers."""
+"""The layout of weights and rows that the kernels read: groups of panels, contiguous over k; aligned buffers."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamrnn.kernels.simd import PANEL_SIZE
+from streamrnn.kernels.simd import GROUP_SIZE, PANEL_SIZE
 
 FloatArray = NDArray[np.float32]
 ALIGNMENT_BYTES = 64
@@ -16,19 +18,20 @@ def padded(size: int) -> int:
     return -(-size // PANEL_SIZE) * PANEL_SIZE
 
 
-def pack_panels(weight: FloatArray) -> FloatArray:
-    """Pack a matrix as panels.
+def pack_panels(gates: list[NDArray[Any]]) -> NDArray[Any]:
+    """Pack the matrices of several gates, or one, as panels of 16 outputs, and the panels in groups.
 
     Args:
-        weight: (n_out, n_in) float32, row-major as in PyTorch.
+        gates: each (n, n_in) of one dtype, row-major as in PyTorch; each is padded with zeros to whole panels.
 
     Returns:
-        (n_panels * n_in * 16,) float32: element `[p, k, o]` is `weight[16 p + o, k]`, 0 beyond the last output.
+        (n_panels * n_in * 16,) of that dtype: groups of `GROUP_SIZE` panels (the last may be smaller), one after the
+        other; element `[k, p, o]` of a group is the weight of output `16 p + o` of the group and input `k`.
     """
-    n_out, n_in = weight.shape
-    full = np.zeros((padded(n_out), n_in), np.float32)
-    full[:n_out] = weight
-    return np.ascontiguousarray(full.reshape(-1, PANEL_SIZE, n_in).transpose(0, 2, 1)).reshape(-1)
+    rows = np.concatenate([np.pad(gate, ((0, padded(len(gate)) - len(gate)), (0, 0))) for gate in gates])
+    group_rows = GROUP_SIZE * PANEL_SIZE
+    groups = [rows[start : start + group_rows].T.reshape(-1) for start in range(0, len(rows), group_rows)]
+    return np.concatenate(groups)
 
 
 def pad_vector(vector: FloatArray) -> FloatArray:

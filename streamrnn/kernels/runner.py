@@ -1,70 +1,101 @@
 """Run any program for a batch of slots: the one function that is compiled, for every model.
 
-Ops are the outer loop and sessions the inner one, so that each weight is read once per batch. Every frame is checked
-before any state is touched, and each op writes only the rows of its own session.
+Ops are the outer loop, sessions and frames the inner ones, so that each weight is read once per batch and a chunk's
+products over its input go at the speed of a batch; only what a `SCAN` holds goes frame by frame. Every frame is checked
+before any state is touched, and each op writes only the rows of its own session and frame.
 """
 
 from streamrnn.kernels import ops
 from streamrnn.kernels.floatmode import flush_denormals, restore_mode
 from streamrnn.kernels.jit import entry, inlined, outlined, pasted
-from streamrnn.kernels.opcodes import BIAS, DST, N_IN, N_OUT, OPCODE, SRC, SRC2, STATE, WEIGHTS, Op
-from streamrnn.kernels.simd import PANEL_SIZE, address_of, load_scalar
-from streamrnn.kernels.tile import matmul
+from streamrnn.kernels.matmul import matmul
+from streamrnn.kernels.opcodes import (
+    BIAS,
+    DST,
+    N_COLUMNS,
+    N_IN,
+    N_OUT,
+    OPCODE,
+    PRECISION,
+    SRC,
+    SRC2,
+    STATE,
+    WEIGHTS,
+    Op,
+)
+from streamrnn.kernels.plan import Word
+from streamrnn.kernels.simd import PANEL_SIZE, address_of, load_int, load_scalar, store_int
 
 ALL_STEPPED = -1
+OP_BYTES = 8 * N_COLUMNS
 
 
 @inlined
-def _pad(n):
-    return -(-n // PANEL_SIZE) * PANEL_SIZE
+def _column(op, column):
+    """Of the op at that address."""
+    return load_int(op + 8 * column)
+
+
+@inlined
+def _is_refused(x, n_in, n_tokens):
+    """Whether a frame at `x` is not finite or, where there are tokens, none of them."""
+    if not ops.is_finite(x, n_in):
+        return True
+    if n_tokens > 0:
+        token = load_scalar(x)
+        return token < 0 or token >= n_tokens or token != int(token)
+    return False
 
 
 @outlined
-def _accept_input(op, x, x_stride, work_rows):
-    """Copy the frames into the work rows; index of the first frame that is not finite or not a token, else -1."""
-    n_in, n_tokens = op[N_IN], op[N_OUT]
-    n = _pad(n_in)
-    for s in range(work_rows.size):
-        dst = work_rows[s] + 4 * op[DST]
-        ops.copy(x + s * x_stride, dst, n_in)
-        ops.fill(dst, n_in, n, 0.0)
-        if not ops.is_finite(dst, n):
-            return s
-        if n_tokens > 0:
-            token = load_scalar(dst)
-            if token < 0 or token >= n_tokens or token != int(token):
-                return s
+def _first_refused(x, n_rows, n_in, n_tokens):
+    for r in range(n_rows):
+        if _is_refused(x + r * 4 * n_in, n_in, n_tokens):
+            return r
     return ALL_STEPPED
 
 
 @pasted
-def _linear(op, weights, state_rows, work_rows, work_stride):
-    """LINEAR and LINEAR_STATE: go on with the chains that BIAS or another of them began."""
-    out = work_rows[0] + 4 * op[DST]
-    packed = weights + 4 * op[WEIGHTS]
-    n_panels = op[N_OUT] // PANEL_SIZE
-    if op[OPCODE] == Op.LINEAR:
-        matmul(work_rows, 4 * op[SRC], out, work_stride, packed, n_panels, op[N_IN])
-    else:
-        matmul(state_rows, 4 * op[STATE], out, work_stride, packed, n_panels, op[N_IN])
+def _linear(op, weights, state_rows, work_rows, n_rows, work_bytes, scratch, backwards):
+    """LINEAR and LINEAR_STATE: start at a bias, or go on with the chains that another op began."""
+    out = load_int(work_rows) + 4 * _column(op, DST)
+    bias = _column(op, BIAS)
+    has_bias = bias >= 0
+    init = weights + 4 * bias if has_bias else out
+    is_state = _column(op, OPCODE) == Op.LINEAR_STATE
+    matmul(
+        state_rows if is_state else work_rows,
+        n_rows,
+        4 * _column(op, STATE if is_state else SRC),
+        init,
+        0 if has_bias else work_bytes,
+        out,
+        work_bytes,
+        weights + 4 * _column(op, WEIGHTS),
+        _column(op, N_OUT) // PANEL_SIZE,
+        _column(op, N_IN),
+        _column(op, PRECISION),
+        scratch,
+        backwards,
+    )
 
 
 @pasted
 def _move(op, state, work):
-    opcode = op[OPCODE]
+    opcode, n = _column(op, OPCODE), _column(op, N_IN)
     if opcode == Op.COPY:
-        ops.copy(work + 4 * op[SRC], work + 4 * op[DST], op[N_IN])
+        ops.copy(work + 4 * _column(op, SRC), work + 4 * _column(op, DST), n)
     elif opcode == Op.LOAD_STATE:
-        ops.copy(state + 4 * op[STATE], work + 4 * op[DST], op[N_IN])
+        ops.copy(state + 4 * _column(op, STATE), work + 4 * _column(op, DST), n)
     else:
-        ops.copy(work + 4 * op[SRC], state + 4 * op[STATE], op[N_IN])
+        ops.copy(work + 4 * _column(op, SRC), state + 4 * _column(op, STATE), n)
 
 
 @pasted
 def _update_cell(op, state, work):
     """The element-wise end of a recurrent cell: gates in the work row, h (and c) in the state row."""
-    opcode, n = op[OPCODE], op[N_OUT]
-    src, dst, h = work + 4 * op[SRC], work + 4 * op[DST], state + 4 * op[STATE]
+    opcode, n = _column(op, OPCODE), _column(op, N_OUT)
+    src, dst, h = work + 4 * _column(op, SRC), work + 4 * _column(op, DST), state + 4 * _column(op, STATE)
     if opcode == Op.LSTM:
         ops.lstm_update(src, h, h + 4 * n, dst, n)
     elif opcode == Op.GRU:
@@ -84,10 +115,10 @@ def _update_cell(op, state, work):
 @pasted
 def _map(op, weights, work):
     """Ops from the work row to the work row."""
-    opcode, n = op[OPCODE], op[N_OUT]
-    src, dst = work + 4 * op[SRC], work + 4 * op[DST]
+    opcode, n = _column(op, OPCODE), _column(op, N_OUT)
+    src, dst = work + 4 * _column(op, SRC), work + 4 * _column(op, DST)
     if opcode == Op.BIAS:
-        ops.copy(weights + 4 * op[BIAS], dst, n)
+        ops.copy(weights + 4 * _column(op, BIAS), dst, n)
     elif opcode == Op.TANH:
         ops.apply_tanh(src, dst, n)
     elif opcode == Op.SIGMOID:
@@ -95,72 +126,93 @@ def _map(op, weights, work):
     elif opcode == Op.RELU:
         ops.apply_relu(src, dst, n)
     elif opcode == Op.ADD:
-        ops.add(src, work + 4 * op[SRC2], dst, n)
+        ops.add(src, work + 4 * _column(op, SRC2), dst, n)
     elif opcode == Op.AFFINE:
-        ops.affine(src, weights + 4 * op[WEIGHTS], weights + 4 * op[BIAS], dst, n)
+        ops.affine(src, weights + 4 * _column(op, WEIGHTS), weights + 4 * _column(op, BIAS), dst, n)
+    elif opcode == Op.ADD_SCALED:
+        ops.affine(src, weights + 4 * _column(op, WEIGHTS), dst, dst, n)
     elif opcode == Op.EMBEDDING:
-        ops.copy(weights + 4 * (op[WEIGHTS] + int(load_scalar(src)) * n), dst, n)
+        ops.copy(weights + 4 * (_column(op, WEIGHTS) + int(load_scalar(src)) * n), dst, n)
     else:
-        ops.softmax(src, dst, op[N_IN], opcode == Op.LOG_SOFTMAX)
+        ops.softmax(src, dst, _column(op, N_IN), opcode == Op.LOG_SOFTMAX)
 
 
-@outlined
-def _run_op(op, weights, state_rows, work_rows, work_stride):
-    opcode = op[OPCODE]
+@inlined
+def _run_op(op, weights, state_rows, work_rows, n_rows, work_bytes, scratch, backwards):
+    """One op on `n_rows` work rows; `state_rows` belong to them only where the op is in a scan."""
+    opcode = _column(op, OPCODE)
     if opcode == Op.LINEAR or opcode == Op.LINEAR_STATE:
-        _linear(op, weights, state_rows, work_rows, work_stride)
+        _linear(op, weights, state_rows, work_rows, n_rows, work_bytes, scratch, backwards)
         return
-    for s in range(work_rows.size):
+    for r in range(n_rows):
         if opcode >= Op.RNN_TANH:
-            _update_cell(op, state_rows[s], work_rows[s])
+            _update_cell(op, load_int(state_rows + 8 * r), load_int(work_rows + 8 * r))
         elif opcode >= Op.BIAS:
-            _map(op, weights, work_rows[s])
+            _map(op, weights, load_int(work_rows + 8 * r))
         else:
-            _move(op, state_rows[s], work_rows[s])
+            _move(op, load_int(state_rows + 8 * r), load_int(work_rows + 8 * r))
 
 
-@entry(
-    "int64(int64[:,::1], float32[::1], float32[:,::1], int64[::1],"
-    " float32[:,:,::1], float32[:,:,::1], float32[:,::1], int64[:,::1])"
-)
-def run_program(program, weights, arena, slots, x, y, work, rows):
+@inlined
+def _run_block(plan, x, y, n_frames, n_sessions):
+    """Step every session by `n_frames` frames, each frame of each session in a work row of its own."""
+    program, weights, scratch = _column(plan, Word.PROGRAM), _column(plan, Word.WEIGHTS), _column(plan, Word.SCRATCH)
+    state_rows, work_rows = _column(plan, Word.STATE_ROWS), _column(plan, Word.WORK_ROWS)
+    work_bytes, n_steps = _column(plan, Word.WORK_BYTES), _column(plan, Word.N_STEPS)
+    last = program + (_column(plan, Word.N_OPS) - 1) * OP_BYTES
+    n_rows = n_frames * n_sessions
+    n_in, n_out = _column(program, N_IN), _column(last, N_IN)
+    for r in range(n_rows):
+        ops.copy(x + r * 4 * n_in, load_int(work_rows + 8 * r) + 4 * _column(program, DST), n_in)
+    op = program + OP_BYTES
+    while op < last:
+        end, n_turns, n = op + OP_BYTES, 1, n_rows
+        if _column(op, OPCODE) == Op.SCAN:
+            op = end
+            end += _column(op - OP_BYTES, N_OUT) * OP_BYTES
+            n_turns, n = n_frames, n_sessions
+        for t in range(n_turns):
+            backwards = (n_steps + t) & 1
+            for each in range(op, end, OP_BYTES):
+                _run_op(each, weights, state_rows, work_rows + 8 * t * n_sessions, n, work_bytes, scratch, backwards)
+        op = end
+    for r in range(n_rows):
+        ops.copy(load_int(work_rows + 8 * r) + 4 * _column(last, SRC), y + r * 4 * n_out, n_out)
+    store_int(plan + 8 * Word.N_STEPS, n_steps + n_frames)
+
+
+@entry("int64(int64[::1], int64[::1], float32[:,:,::1], float32[:,:,::1])")
+def run_program(words, slots, x, y):
     """Step every session of a batch by `n_frames` frames.
 
     Args:
-        program: (n_ops, 8) int64, the table of `opcodes`.
-        weights: (n_weights,) float32, packed by the compiler.
-        arena: (n_slots, state_size) float32, one state row a session; the rows in `slots` are updated in place.
-        slots: (n,) int64, distinct rows of `arena`.
+        words: of a `Plan`: program, weights, arena and scratch; the arena's rows in `slots` are updated in place.
+        slots: (n,) int64, distinct rows of the arena, at most the plan's `max_slots`.
         x: (n_frames, n, input_size) float32, the frames of each slot.
         y: (n_frames, n, output_size) float32, written.
-        work: (at least n, work_size) float32 scratch.
-        rows: (2, at least n) int64 scratch.
 
     Returns:
         -1 when all were stepped; else `frame * n + session` of the first frame refused (NaN, Inf, or not a token id),
         and then no state and no output has changed.
     """
     mode = flush_denormals()
-    n_frames, n, last = x.shape[0], slots.size, program.shape[0] - 1
-    x_stride, y_stride, work_stride = 4 * x.shape[2], 4 * y.shape[2], 4 * work.shape[1]
-    state_rows, work_rows = rows[0, :n], rows[1, :n]
-    for s in range(n):
-        state_rows[s] = address_of(arena) + slots[s] * 4 * arena.shape[1]
-        work_rows[s] = address_of(work) + s * work_stride
-    refused = ALL_STEPPED
-    for t in range(n_frames - 1, -1, -1):  # the first frame last: it stays in the work rows
-        index = _accept_input(program[0], address_of(x) + t * n * x_stride, x_stride, work_rows)
-        if index >= 0:
-            refused = t * n + index
-    if refused < 0:
-        for t in range(n_frames):
-            if t > 0:
-                _accept_input(program[0], address_of(x) + t * n * x_stride, x_stride, work_rows)
-            for i in range(1, last):
-                _run_op(program[i], address_of(weights), state_rows, work_rows, work_stride)
-            for s in range(n):
-                y_row = address_of(y) + (t * n + s) * y_stride
-                ops.copy(work_rows[s] + 4 * program[last, SRC], y_row, program[last, N_IN])
+    plan, n_frames, n = address_of(words), x.shape[0], slots.size
+    program = _column(plan, Word.PROGRAM)
+    x_bytes, y_bytes = 4 * x.shape[2] * n, 4 * y.shape[2] * n
+    refused = _first_refused(address_of(x), n_frames * n, x.shape[2], _column(program, N_OUT))
+    if refused < 0 and n > 0:
+        for s in range(n):
+            slot = slots[s]
+            store_int(
+                _column(plan, Word.STATE_ROWS) + 8 * s, _column(plan, Word.ARENA) + slot * words[Word.STATE_BYTES]
+            )
+            n_applied = _column(plan, Word.N_APPLIED) + 8 * slot
+            store_int(n_applied, load_int(n_applied) + n_frames)
+        t, n_block = 0, max(1, _column(plan, Word.BLOCK_ROWS) // n)
+        while t < n_frames:
+            n_block = min(n_block, n_frames - t)
+            _run_block(plan, address_of(x) + t * x_bytes, address_of(y) + t * y_bytes, n_block, n)
+            t += n_block
     restore_mode(mode)
     return refused
 
@@ -169,14 +221,6 @@ def run_program(program, weights, arena, slots, x, y, work, rows):
 def find_refused(frames, n_tokens):
     """Index of the first of frames (n, input_size) that `run_program` would refuse, else -1; n_tokens 0: dense."""
     mode = flush_denormals()
-    refused = ALL_STEPPED
-    for i in range(frames.shape[0] - 1, -1, -1):
-        for j in range(frames.shape[1]):
-            value = frames[i, j]
-            is_refused = value - value != 0.0  # NaN for NaN and Inf, and NaN differs from all
-            if n_tokens > 0 and not is_refused:
-                is_refused = value < 0 or value >= n_tokens or value != int(value)
-            if is_refused:
-                refused = i
+    refused = _first_refused(address_of(frames), frames.shape[0], frames.shape[1], n_tokens)
     restore_mode(mode)
     return refused

@@ -32,6 +32,9 @@ def host_width():
 
 
 WIDTH = host_width()
+VECTOR_BYTES = 4 * WIDTH
+GROUP_SIZE = 8 if WIDTH == 16 else 4
+"""Panels that stand together in the packed weights: as many chains as a lone session keeps in registers."""
 
 _float = ir.FloatType()
 _lanes = ir.VectorType(_float, WIDTH)
@@ -80,6 +83,26 @@ def store_lanes(builder, value, address, byte_offset: int = 0):
     builder.store(value, pointer(builder, address, byte_offset), align=4)
 
 
+def load_word(builder, address, byte_offset: int = 0):
+    """LLVM load of the int64 at `address + byte_offset`."""
+    word = ir.IntType(64)
+    if byte_offset:
+        address = builder.add(address, ir.Constant(address.type, byte_offset))
+    return builder.load(builder.inttoptr(address, word.as_pointer()))
+
+
+def load_narrow(builder, address, byte_offset: int, n_bits: int):
+    """LLVM load of one vector of weights kept in 8 bits (int8) or 16 (bfloat16, the upper half of a float32)."""
+    if byte_offset:
+        address = builder.add(address, ir.Constant(address.type, byte_offset))
+    narrow = ir.VectorType(ir.IntType(n_bits), WIDTH)
+    value = builder.load(builder.inttoptr(address, narrow.as_pointer()), align=n_bits // 8)
+    if n_bits == 8:
+        return builder.sitofp(builder.sext(value, _int_lanes), _lanes)
+    shift = ir.Constant(_int_lanes, [16] * WIDTH)
+    return builder.bitcast(builder.shl(builder.zext(value, _int_lanes), shift), _lanes)
+
+
 def call_lanes(builder, name: str, *args):
     """Call the LLVM intrinsic `name` (as `llvm.fma`) on whole vectors."""
     function_type = ir.FunctionType(_lanes, [_lanes] * len(args))
@@ -107,6 +130,18 @@ def load(typing_context, address):
 
 
 @intrinsic
+def load_int8(typing_context, address):
+    """The vector of `WIDTH` int8 at `address` (intp), as float32."""
+    return vector_type(types.intp), lambda context, builder, signature, args: load_narrow(builder, args[0], 0, 8)
+
+
+@intrinsic
+def load_bfloat16(typing_context, address):
+    """The vector of `WIDTH` bfloat16 at `address` (intp), as float32."""
+    return vector_type(types.intp), lambda context, builder, signature, args: load_narrow(builder, args[0], 0, 16)
+
+
+@intrinsic
 def store(typing_context, address, value):
     """Write a vector to `address` (intp)."""
 
@@ -117,6 +152,58 @@ def store(typing_context, address, value):
     return types.none(types.intp, vector_type), codegen
 
 
+def _first_lanes(builder, n):
+    """The LLVM mask (WIDTH bits) of the first `n` (intp) lanes."""
+    wide = ir.VectorType(ir.IntType(64), WIDTH)
+    count = builder.insert_element(ir.Constant(wide, ir.Undefined), n, ir.Constant(ir.IntType(32), 0))
+    everywhere = builder.shuffle_vector(count, ir.Constant(wide, ir.Undefined), ir.Constant(_int_lanes, [0] * WIDTH))
+    return builder.icmp_signed("<", ir.Constant(wide, list(range(WIDTH))), everywhere)
+
+
+def _masked(builder, name, function_type):
+    name = f"llvm.masked.{name}.v{WIDTH}f32.p0"
+    return builder.module.globals.get(name) or ir.Function(builder.module, function_type, name)
+
+
+@intrinsic
+def load_first(typing_context, address, n):
+    """The vector at `address` (intp) of whose lanes only the first `n` (intp) are read; the others are 0."""
+
+    def codegen(context, builder, signature, args):
+        mask = _first_lanes(builder, args[1])
+        kind = ir.FunctionType(_lanes, [_lanes.as_pointer(), ir.IntType(32), mask.type, _lanes])
+        place = (pointer(builder, args[0]), ir.Constant(ir.IntType(32), 4))
+        return builder.call(_masked(builder, "load", kind), [*place, mask, ir.Constant(_lanes, [0.0] * WIDTH)])
+
+    return vector_type(types.intp, types.intp), codegen
+
+
+@intrinsic
+def store_first(typing_context, address, value, n):
+    """Write the first `n` (intp) lanes of a vector to `address` (intp)."""
+
+    def codegen(context, builder, signature, args):
+        mask = _first_lanes(builder, args[2])
+        kind = ir.FunctionType(ir.VoidType(), [_lanes, _lanes.as_pointer(), ir.IntType(32), mask.type])
+        place = (pointer(builder, args[0]), ir.Constant(ir.IntType(32), 4))
+        builder.call(_masked(builder, "store", kind), [args[1], *place, mask])
+        return context.get_dummy_value()
+
+    return types.none(types.intp, vector_type, types.intp), codegen
+
+
+@intrinsic
+def is_zero(typing_context, a):
+    """Whether every lane is 0 (of either sign); a NaN is not."""
+
+    def codegen(context, builder, signature, args):
+        differs = builder.fcmp_unordered("!=", args[0], ir.Constant(_lanes, [0.0] * WIDTH))
+        bits = builder.bitcast(differs, ir.IntType(WIDTH))
+        return builder.icmp_unsigned("==", bits, ir.Constant(bits.type, 0))
+
+    return types.boolean(vector_type), codegen
+
+
 @intrinsic
 def load_scalar(typing_context, address):
     """The float32 at `address` (intp)."""
@@ -125,6 +212,23 @@ def load_scalar(typing_context, address):
         return builder.load(builder.inttoptr(args[0], _float.as_pointer()))
 
     return types.float32(types.intp), codegen
+
+
+@intrinsic
+def load_int(typing_context, address):
+    """The int64 at `address` (intp)."""
+    return types.int64(types.intp), lambda context, builder, signature, args: load_word(builder, args[0])
+
+
+@intrinsic
+def store_int(typing_context, address, value):
+    """Write an int64 to `address` (intp)."""
+
+    def codegen(context, builder, signature, args):
+        builder.store(args[1], builder.inttoptr(args[0], ir.IntType(64).as_pointer()))
+        return context.get_dummy_value()
+
+    return types.none(types.intp, types.int64), codegen
 
 
 @intrinsic

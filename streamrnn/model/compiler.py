@@ -16,14 +16,17 @@ from streamrnn.kernels.opcodes import (
     N_IN,
     N_OUT,
     OPCODE,
+    PRECISION,
     SRC,
     SRC2,
     STATE,
     WEIGHTS,
     Op,
+    Precision,
 )
 from streamrnn.kernels.packing import FloatArray, padded
 from streamrnn.model.layout import Row, WeightBuffer
+from streamrnn.model.precision import to_bfloat16, to_int8
 from streamrnn.model.spec import N_GATES, Node, Spec, check, tensor_shapes
 
 MAP_OPS = {
@@ -49,7 +52,7 @@ class Program:
     """The compiled form of a model, as `run_program` takes it."""
 
     table: NDArray[np.int64]
-    """(n_ops, 8), see `kernels.opcodes`."""
+    """(n_ops, 9), see `kernels.opcodes`."""
     weights: FloatArray
     """(n_weights,) packed."""
     initial_state: FloatArray
@@ -87,49 +90,58 @@ def check_tensors(spec: Spec, tensors: Mapping[str, FloatArray]) -> None:
         raise SpecError(f"tensor {unknown[0]!r} belongs to no node of the spec")
 
 
-def compile_program(spec: Spec, tensors: Mapping[str, FloatArray]) -> Program:
-    """Lay out the rows, pack the weights and write the table.
+def compile_program(spec: Spec, tensors: Mapping[str, FloatArray], precision: Precision = Precision.FLOAT32) -> Program:
+    """Lay out the rows, pack the weights in a precision and write the table.
 
     Raises:
         SpecError: the spec or its tensors disagree.
     """
     check(spec)
     check_tensors(spec, tensors)
-    return _Compiler(spec, tensors).compile()
+    return _Compiler(spec, tensors, precision).compile()
 
 
 class _Compiler:
     """One pass over the nodes; each leaves its value in a region of the work row."""
 
-    def __init__(self, spec: Spec, tensors: Mapping[str, FloatArray]) -> None:
+    def __init__(self, spec: Spec, tensors: Mapping[str, FloatArray], precision: Precision) -> None:
         self._spec = spec
         self._tensors = tensors
+        self._precision = precision
         self._work = Row()
         self._state = Row()
         self._weights = WeightBuffer()
         self._place: dict[str, int] = {}
-        self._kept: dict[str, int] = {}
+        self._kept: dict[str, tuple[int, int]] = {}
         self._regions: list[StateRegion] = []
         self._rows: list[list[int]] = []
+        self._scans: list[range] = []
         self._n_macs = 0
 
     def compile(self) -> Program:
         for node in self._spec.nodes:
             self._write(node)
-        for node in self._spec.nodes:
-            if node.kind == "previous":
-                source = self._place[node.inputs[0]]
-                self._op(Op.STORE_STATE, src=source, n_in=node.size, state=self._kept[node.name])
+            self._store_previous()
         output = self._spec.node(self._spec.output)
         self._op(Op.OUTPUT, src=self._place[output.name], n_in=output.size)
         return Program(
-            table=np.array(self._rows, np.int64),
+            table=np.array(with_scans(self._rows, self._scans), np.int64),
             weights=self._weights.build(),
             initial_state=np.zeros(self._state.size, np.float32),
             regions=tuple(self._regions),
             work_size=self._work.size,
             n_macs=self._n_macs,
         )
+
+    def _store_previous(self) -> None:
+        """Keep the values that `previous` nodes ask for, once they are there and the old ones are loaded."""
+        for name, (state, first) in list(self._kept.items()):
+            node = self._spec.node(name)
+            source = self._place.get(node.inputs[0])
+            if source is not None:
+                self._op(Op.STORE_STATE, src=source, n_in=node.size, state=state)
+                self._scans.append(range(first, len(self._rows)))
+                del self._kept[name]
 
     def _op(
         self,
@@ -142,11 +154,12 @@ class _Compiler:
         weights: int = -1,
         bias: int = -1,
         state: int = -1,
+        precision: Precision = Precision.FLOAT32,
     ) -> None:
         row = [0] * N_COLUMNS
         for column, value in (
             (OPCODE, int(op)), (SRC, src), (DST, dst), (N_IN, n_in), (N_OUT, n_out),
-            (WEIGHTS, weights), (BIAS, bias), (STATE, state),
+            (WEIGHTS, weights), (BIAS, bias), (STATE, state), (PRECISION, int(precision)),
         ):  # fmt: skip
             row[column] = value
         self._rows.append(row)
@@ -170,8 +183,9 @@ class _Compiler:
             case "input":
                 self._op(Op.INPUT, dst=dst, n_in=node.size, n_out=node.n_tokens)
             case "previous":
-                kept = self._kept[node.name] = self._keep(node.name, node.size)
-                self._op(Op.LOAD_STATE, dst=dst, n_in=node.size, state=kept)
+                state = self._keep(node.name, node.size)
+                self._kept[node.name] = (state, len(self._rows))
+                self._op(Op.LOAD_STATE, dst=dst, n_in=node.size, state=state)
             case "concat":
                 for name, source in zip(node.inputs, sources, strict=True):
                     self._op(Op.COPY, src=source, dst=dst, n_in=self._spec.node(name).size)
@@ -181,8 +195,7 @@ class _Compiler:
             case "linear":
                 weight = self._tensor(node, "weight")
                 bias = self._tensor(node, "bias") if node.bias else np.zeros(node.size, np.float32)
-                self._bias(dst, [bias])
-                self._linear([weight], dst, src=sources[0])
+                self._linear([weight], dst, src=sources[0], bias=[bias])
             case "embedding":
                 table = self._weights.table(self._tensor(node, "weight"))
                 self._op(Op.EMBEDDING, src=sources[0], dst=dst, n_out=n, weights=table)
@@ -198,23 +211,55 @@ class _Compiler:
         row[OPCODE], row[SRC], row[SRC2], row[DST], row[N_OUT] = int(op), sources[0], sources[1], dst, n_out
         return row
 
-    def _bias(self, dst: int, gates: list[FloatArray]) -> None:
-        """Start the chains of the gates at `dst`; each of `gates` is (n,)."""
-        n_out = sum(padded(gate.size) for gate in gates)
-        self._op(Op.BIAS, dst=dst, n_out=n_out, bias=self._weights.gate_vector(gates))
+    def _linear(
+        self,
+        gates: list[FloatArray],
+        dst: int,
+        src: int = 0,
+        state: int | None = None,
+        bias: list[FloatArray] | None = None,
+    ) -> None:
+        """Products of `gates`, each (n, n_in), with the work row at `src`, or with the state row at `state`.
 
-    def _linear(self, gates: list[FloatArray], dst: int, src: int = 0, state: int | None = None) -> None:
-        """Add the products of `gates`, each (n, n_in), with the work row at `src`, or with the state row at `state`."""
+        The chains start at `bias`, (n,) for each gate, or go on with what is at `dst`.
+        """
         self._n_macs += sum(gate.size for gate in gates)
+        n_out = sum(padded(gate.shape[0]) for gate in gates)
+        start = None if bias is None else self._weights.gate_vector(bias)
+        if self._precision == Precision.INT8:
+            self._int8_linear(gates, n_out, dst, src, state, start)
+            return
+        narrow = [to_bfloat16(gate) for gate in gates] if self._precision == Precision.BFLOAT16 else gates
+        self._product(self._weights.matrix(narrow), gates, n_out, dst, src, state, -1 if start is None else start)
+
+    def _product(
+        self, matrix: int, gates: list[FloatArray], n_out: int, dst: int, src: int, state: int | None, bias: int
+    ) -> None:
         self._op(
             Op.LINEAR if state is None else Op.LINEAR_STATE,
             src=src,
             dst=dst,
             n_in=gates[0].shape[1],
-            n_out=sum(padded(gate.shape[0]) for gate in gates),
-            weights=self._weights.matrix(gates),
+            n_out=n_out,
+            weights=matrix,
+            bias=bias,
             state=-1 if state is None else state,
+            precision=self._precision,
         )
+
+    def _int8_linear(
+        self, gates: list[FloatArray], n_out: int, dst: int, src: int, state: int | None, start: int | None
+    ) -> None:
+        """Sum the integers' products apart, from 0, then scale them once and add them."""
+        integers, scales = zip(*(to_int8(gate) for gate in gates), strict=True)
+        sums = self._work.reserve(n_out)
+        zeros = self._weights.vector(np.zeros(n_out, np.float32))
+        self._product(self._weights.matrix(list(integers)), gates, n_out, sums, src, state, zeros)
+        scale = self._weights.gate_vector(list(scales))
+        if start is None:
+            self._op(Op.ADD_SCALED, src=sums, dst=dst, n_out=n_out, weights=scale)
+        else:
+            self._op(Op.AFFINE, src=sums, dst=dst, n_out=n_out, weights=scale, bias=start)
 
     def _gates(self, node: Node, short: str) -> list[FloatArray]:
         return np.split(self._tensor(node, short), N_GATES[node.kind])
@@ -236,10 +281,12 @@ class _Compiler:
             self._gru(node, src, gates, dst, h)
             return
         op = Op.LSTM if node.kind == "lstm" else Op.RNN_RELU if node.nonlinearity == "relu" else Op.RNN_TANH
-        self._bias(gates, [_sum(x, h) for x, h in zip(*self._biases(node), strict=True)])
-        self._linear(self._gates(node, "weight_ih"), gates, src=src)
+        bias = [_sum(x, h) for x, h in zip(*self._biases(node), strict=True)]
+        self._linear(self._gates(node, "weight_ih"), gates, src=src, bias=bias)
+        first = len(self._rows)
         self._linear(self._gates(node, "weight_hh"), gates, state=h)
         self._op(op, src=gates, dst=dst, n_out=n, state=h)
+        self._scans.append(range(first, len(self._rows)))
 
     def _gru(self, node: Node, src: int, gates: int, dst: int, h: int) -> None:
         """Gates xn r z hn where r acts after the matmul, else r z n; both products write one run of gates each."""
@@ -248,18 +295,37 @@ class _Compiler:
         (bx_r, bx_z, bx_n), (bh_r, bh_z, bh_n) = self._biases(node)
         b_r, b_z = _sum(bx_r, bh_r), _sum(bx_z, bh_z)
         if node.reset == "after":
-            self._bias(gates, [bx_n, b_r, b_z, bh_n])
-            self._linear([x_n, x_r, x_z], gates, src=src)
+            self._linear([x_n, x_r, x_z], gates, src=src, bias=[bx_n, b_r, b_z])
+            self._op(Op.BIAS, dst=gates + 3 * n, n_out=n, bias=self._weights.vector(bh_n))
+            first = len(self._rows)
             self._linear([h_r, h_z, h_n], gates + n, state=h)
             self._op(Op.GRU, src=gates, dst=dst, n_out=n, state=h)
         else:
             reset = gates + 3 * n
-            self._bias(gates, [b_r, b_z, _sum(bx_n, bh_n)])
-            self._linear([x_r, x_z, x_n], gates, src=src)
+            self._linear([x_r, x_z, x_n], gates, src=src, bias=[b_r, b_z, _sum(bx_n, bh_n)])
+            first = len(self._rows)
             self._linear([h_r, h_z], gates, state=h)
             self._op(Op.GRU_RESET, src=gates, dst=reset, n_out=n, state=h)
             self._linear([h_n], gates + 2 * n, src=reset)
             self._op(Op.GRU_BEFORE, src=gates + n, dst=dst, n_out=n, state=h)
+        self._scans.append(range(first, len(self._rows)))
+
+
+def with_scans(rows: list[list[int]], scans: list[range]) -> list[list[int]]:
+    """`rows` with a `SCAN` row before each run of ops that must go frame by frame; runs that overlap become one."""
+    merged: list[range] = []
+    for scan in sorted(scans, key=lambda scan: scan.start):
+        if merged and scan.start < merged[-1].stop:
+            merged[-1] = range(merged[-1].start, max(merged[-1].stop, scan.stop))
+        else:
+            merged.append(scan)
+    starts = {scan.start: len(scan) for scan in merged}
+    table: list[list[int]] = []
+    for i, row in enumerate(rows):
+        if i in starts:
+            table.append([int(Op.SCAN) if c == OPCODE else starts[i] if c == N_OUT else 0 for c in range(N_COLUMNS)])
+        table.append(row)
+    return table
 
 
 def _sum(a: FloatArray, b: FloatArray) -> FloatArray:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
 
-from streamrnn.kernels.packing import FloatArray, aligned_zeros, pack_panels, pad_vector, padded
+import numpy as np
+from numpy.typing import NDArray
+
+from streamrnn.kernels.packing import ALIGNMENT_BYTES, FloatArray, aligned_zeros, pack_panels, pad_vector, padded
 
 
 class Row:
@@ -41,9 +44,15 @@ class WeightBuffer:
         """Append vectors (n,) of several gates, each padded; their offset."""
         return self._append(np.concatenate([pad_vector(gate) for gate in gates]))
 
-    def matrix(self, gates: list[FloatArray]) -> int:
-        """Append matrices (n, n_in) of several gates (or one) as panels, each gate padded; their offset."""
-        return self._append(np.concatenate([pack_panels(gate) for gate in gates]))
+    def matrix(self, gates: list[NDArray[Any]]) -> int:
+        """Append matrices (n, n_in) of several gates (or one) as panels, each gate padded; their offset.
+
+        Elements of 1, 2 or 4 bytes keep their bytes; the others of the offset's float32 elements are padding.
+        """
+        packed = pack_panels(gates).view(np.uint8)
+        full = np.zeros(-(-packed.size // ALIGNMENT_BYTES) * ALIGNMENT_BYTES, np.uint8)
+        full[: packed.size] = packed
+        return self._append(full.view(np.float32))
 
     def table(self, table: FloatArray) -> int:
         """Append the rows of a table (n_rows, n), each padded; its offset."""

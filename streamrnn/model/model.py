@@ -8,13 +8,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
+import msgspec
 import numpy as np
 
 from streamrnn.errors import SpecError
 from streamrnn.kernels.packing import FloatArray
 from streamrnn.model.card import Card
 from streamrnn.model.compiler import Program, compile_program
-from streamrnn.model.spec import Node, Spec
+from streamrnn.model.precision import PrecisionName, parse_precision
+from streamrnn.model.spec import Node, Spec, tensor_shapes
 
 LAYOUT_VERSION = 1
 """Raised whenever the meaning of a state row changes, so that an old snapshot is refused."""
@@ -27,17 +29,26 @@ class Model:
         spec: the graph.
         tensors: by name, float32, in PyTorch's shapes; copied.
         card: description.
+        precision: how the weights of the matrix products are kept while they are stepped.
 
     Raises:
         SpecError: spec, tensors or card disagree; names the node or tensor.
+        OptionError: there is no such precision.
     """
 
-    def __init__(self, spec: Spec, tensors: Mapping[str, FloatArray], card: Card | None = None) -> None:
+    def __init__(
+        self,
+        spec: Spec,
+        tensors: Mapping[str, FloatArray],
+        card: Card | None = None,
+        precision: PrecisionName = "float32",
+    ) -> None:
         self.spec = spec
+        self.precision = precision
         self.tensors: dict[str, FloatArray] = {
             name: np.array(tensor, copy=True, order="C") for name, tensor in tensors.items()
         }
-        self.program: Program = compile_program(spec, self.tensors)
+        self.program: Program = compile_program(spec, self.tensors, parse_precision(precision))
         self.card = card or Card()
         for field, expected in (("input_names", self.input_size), ("output_names", self.output_size)):
             names = getattr(self.card, field)
@@ -89,14 +100,31 @@ class Model:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 (hex) of all that decides a session's bits: program, weights, initial state, layout version."""
-        program = self.program
-        parts = (program.table, program.weights, program.initial_state)
-        return hashlib.sha256(b"%d" % LAYOUT_VERSION + b"".join(part.tobytes() for part in parts)).hexdigest()
+        """SHA-256 (hex) of all that decides a session's bits: spec, tensors, precision, layout version.
+
+        Names are left out, since no bit depends on them, and so is how the weights are packed: it differs between
+        hosts, and a session moves between them.
+        """
+        number = {node.name: i for i, node in enumerate(self.spec.nodes)}
+        found = hashlib.sha256(b"%d %s %d" % (LAYOUT_VERSION, self.precision.encode(), number[self.spec.output]))
+        for node in self.spec.nodes:
+            inputs = tuple(str(number[name]) for name in node.inputs)
+            found.update(msgspec.json.encode(msgspec.structs.replace(node, name="", inputs=inputs)))
+            for short in tensor_shapes(self.spec, node):
+                found.update(self.tensors[f"{node.name}.{short}"].astype("<f4", copy=False).tobytes())
+        return found.hexdigest()
 
     def with_card(self, card: Card) -> Model:
         """The same model with another card."""
-        return Model(self.spec, self.tensors, card)
+        return Model(self.spec, self.tensors, card, self.precision)
+
+    def with_precision(self, precision: PrecisionName) -> Model:
+        """The same model with its weights in another precision.
+
+        Raises:
+            OptionError: there is no such precision.
+        """
+        return Model(self.spec, self.tensors, self.card, precision)
 
     def save(self, path: str | Path) -> None:
         """Write the model file (see `model.file`); a file of that name is replaced whole or not at all."""

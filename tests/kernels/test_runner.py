@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamrnn.kernels.packing import aligned_zeros
+from streamrnn.kernels.plan import make_plan
 from streamrnn.kernels.runner import find_refused, run_program
 from streamrnn.kernels.warmup import warmup
 from tests.laws.nets import CELLS, N_TOKENS, random_frames, random_model, same_bits
@@ -25,13 +26,13 @@ def rows_of(model, seed=0):
     return arena
 
 
-def run(model, arena, slots, x, y):
+def run(model, arena, slots, x, y, n_applied=None):
     """One kernel call; x is (n_frames, n, input_size)."""
     warmup()
-    program, n = model.program, len(slots)
-    work = aligned_zeros(n, program.work_size)
-    slots = np.array(slots, np.int64)
-    return run_program(program.table, program.weights, arena, slots, x, y, work, np.zeros((2, n), np.int64))
+    program = model.program
+    counts = np.zeros(len(arena), np.int64) if n_applied is None else n_applied
+    plan = make_plan(program.table, program.weights, arena, counts, program.work_size, len(slots))
+    return run_program(plan.words, np.array(slots, np.int64), x, y)
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -73,9 +74,10 @@ def test_a_refused_frame_leaves_states_and_outputs_as_they_were(data, cell):
     later = data.draw(st.integers(t * n + s, n_frames * n - 1))
     x.reshape(n_frames * n, -1)[later, -1] = np.nan
     arena, y = rows_of(model), np.full((n_frames, n, model.output_size), 7, np.float32)
-    before = arena.copy()
-    assert run(model, arena, list(range(n)), x, y) == t * n + s
+    before, n_applied = arena.copy(), np.arange(N_SLOTS)
+    assert run(model, arena, list(range(n)), x, y, n_applied) == t * n + s
     assert same_bits(arena, before)
+    assert n_applied.tolist() == list(range(N_SLOTS))
     assert (y == 7).all()
 
 
@@ -111,3 +113,12 @@ def test_a_state_of_nan_answers_nan_and_a_reset_row_is_sound():
     assert run(model, arena, [0, 1], random_frames(model, 1, 2), y) == -1
     assert np.isfinite(y[0, 0]).all()
     assert np.isnan(y[0, 1]).all()
+
+
+@pytest.mark.parametrize("n_frames", [1, 5, 70])
+def test_each_frame_is_counted_in_its_slot(n_frames):
+    model = random_model("gru", 5, 19)
+    n_applied = np.zeros(N_SLOTS, np.int64)
+    y = np.empty((n_frames, 2, 19), np.float32)
+    assert run(model, rows_of(model), [5, 2], random_frames(model, n_frames, 2), y, n_applied) == -1
+    assert n_applied.tolist() == [0, 0, n_frames, 0, 0, n_frames, 0]

@@ -11,18 +11,33 @@ from hypothesis import strategies as st
 
 from streamrnn import Engine, Limits, Model, Node, Spec
 from streamrnn.kernels.packing import ALIGNMENT_BYTES, aligned_zeros, pack_panels, pad_vector, padded
+from streamrnn.kernels.simd import GROUP_SIZE
+from streamrnn.model.precision import to_bfloat16, to_int8
 from tests.laws.nets import random_frames, random_tensors, same_bits
 
-MAX_BATCH = 9
+MAX_BATCH = 14
+"""Two sweeps of the largest tile, and two more."""
+PRECISIONS = ("float32", "bfloat16", "int8")
 
 
-def linear_model(n_k, n_out, seed=0):
+def linear_model(n_k, n_out, precision="float32"):
     spec = Spec((Node("input", "input", n_k), Node("y", "linear", n_out, ("input",))), "y")
-    return Model(spec, random_tensors(spec, seed))
+    return Model(spec, random_tensors(spec, 0), precision=precision)
 
 
-def check(n_k, n_out, batch_sizes):
-    model = linear_model(n_k, n_out)
+def weights_of(model):
+    """The matrix (n_out, n_k) that the model really steps with, float64."""
+    weight = model.tensors["y.weight"]
+    if model.precision == "bfloat16":
+        return (to_bfloat16(weight).astype(np.uint32) << 16).view(np.float32).astype(np.float64)
+    if model.precision == "int8":
+        integers, scales = to_int8(weight)
+        return integers.astype(np.float64) * scales[:, None].astype(np.float64)
+    return weight.astype(np.float64)
+
+
+def check(n_k, n_out, batch_sizes, precision):
+    model = linear_model(n_k, n_out, precision)
     engine = Engine(Limits(max_sessions=MAX_BATCH))
     engine.add_model("m", model)
     sessions = [engine.open("m") for _ in range(MAX_BATCH)]
@@ -30,22 +45,29 @@ def check(n_k, n_out, batch_sizes):
     alone = np.array([session.step(row) for session, row in zip(sessions, x, strict=True)])
     for n in batch_sizes:
         assert same_bits(engine.step_many(sessions[:n], x[:n]), alone[:n])
-    weight, bias = (model.tensors[name].astype(np.float64) for name in ("y.weight", "y.bias"))
+    assert same_bits(sessions[0].run(x), alone)
+    weight, bias = weights_of(model), model.tensors["y.bias"].astype(np.float64)
     exact = x.astype(np.float64) @ weight.T + bias
-    bound = (np.abs(x).astype(np.float64) @ np.abs(weight.T) + np.abs(bias)) * (n_k + 1) * 2.0**-24
+    bound = (np.abs(x).astype(np.float64) @ np.abs(weight.T) + np.abs(bias)) * (n_k + 2) * 2.0**-24
     assert (np.abs(alone - exact) <= bound).all()
 
 
-@pytest.mark.parametrize("n_out", [1, 15, 16, 17, 32, 33, 48, 64, 65, 80, 96, 112, 128, 144])
-@pytest.mark.parametrize("n_k", [1, 2, 3, 16, 17, 63])
-def test_every_shape_of_tile(n_k, n_out):
-    """Alone: runs of 4, 2 and 1 panels; in a batch: runs of 4, then 3, 2 or 1 sessions."""
-    check(n_k, n_out, range(1, MAX_BATCH + 1))
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("n_out", [1, 16, 17, 33, 64, 65, 80, 96, 112, 128, 144, 200, 256])
+@pytest.mark.parametrize("n_k", [1, 2, 3, 16, 63, 64, 65, 130])
+def test_every_shape_of_tile(n_k, n_out, precision):
+    """Alone: whole groups and each size of the last one; in a batch: tiles of two to six sessions; and a chunk."""
+    check(n_k, n_out, range(1, MAX_BATCH + 1), precision)
 
 
-@given(n_k=st.integers(1, 200), n_out=st.integers(1, 200), n=st.integers(1, MAX_BATCH))
-def test_any_shape(n_k, n_out, n):
-    check(n_k, n_out, [n])
+@given(
+    n_k=st.integers(1, 200),
+    n_out=st.integers(1, 300),
+    n=st.integers(1, MAX_BATCH),
+    precision=st.sampled_from(PRECISIONS),
+)
+def test_any_shape(n_k, n_out, n, precision):
+    check(n_k, n_out, [n], precision)
 
 
 def test_each_output_is_one_chain_of_fused_multiply_adds_in_order():
@@ -81,12 +103,25 @@ class TestPacking:
     def test_padded(self):
         assert [padded(n) for n in (1, 15, 16, 17, 32)] == [16, 16, 16, 32, 32]
 
-    @pytest.mark.parametrize(("n_out", "n_in"), [(1, 1), (16, 3), (17, 5), (40, 2)])
-    def test_panels(self, n_out, n_in):
-        weight = np.arange(1, n_out * n_in + 1, dtype=np.float32).reshape(n_out, n_in)
-        packed = pack_panels(weight).reshape(-1, n_in, 16)
-        for p, k, o in np.ndindex(packed.shape):
-            assert packed[p, k, o] == (weight[16 * p + o, k] if 16 * p + o < n_out else 0)
+    @pytest.mark.parametrize(("n_out", "n_in"), [(1, 1), (16, 3), (17, 5), (40, 2), (128, 3), (300, 2)])
+    @pytest.mark.parametrize("n_gates", [1, 3])
+    def test_groups_of_panels(self, n_out, n_in, n_gates):
+        gates = np.arange(1, n_gates * n_out * n_in + 1, dtype=np.float32).reshape(n_gates, n_out, n_in)
+        whole = np.zeros((n_gates, padded(n_out), n_in), np.float32)
+        whole[:, :n_out] = gates
+        whole = whole.reshape(-1, 16, n_in)
+        packed, at = pack_panels(list(gates)), 0
+        for first in range(0, len(whole), GROUP_SIZE):
+            group = whole[first : first + GROUP_SIZE]
+            for k, p, o in np.ndindex(n_in, len(group), 16):
+                assert packed[at] == group[p, o, k]
+                at += 1
+        assert at == len(packed)
+
+    @pytest.mark.parametrize("dtype", [np.int8, np.uint16])
+    def test_narrow_weights_keep_their_type(self, dtype):
+        packed = pack_panels([np.ones((17, 3), dtype)])
+        assert (packed.dtype, packed.size, packed.sum()) == (dtype, 2 * 16 * 3, 17 * 3)
 
     def test_pad_vector(self):
         assert pad_vector(np.ones(3, np.float32)).tolist() == [1] * 3 + [0] * 13

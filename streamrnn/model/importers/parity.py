@@ -9,6 +9,7 @@ import numpy as np
 
 from streamrnn.errors import UnsupportedError
 from streamrnn.kernels.packing import FloatArray, aligned_zeros
+from streamrnn.kernels.plan import make_plan
 from streamrnn.kernels.runner import run_program
 from streamrnn.kernels.warmup import warmup
 from streamrnn.model.card import Plain2
@@ -40,14 +41,12 @@ def play(model: Model, frames: FloatArray, chunk: int) -> FloatArray:
     program = model.program
     arena = aligned_zeros(1, max(program.state_size, 1))
     arena[0, : program.state_size] = program.initial_state
-    work = aligned_zeros(1, program.work_size)
+    slots = np.zeros(1, np.int64)
+    plan = make_plan(program.table, program.weights, arena, slots.copy(), program.work_size, 1)
     ys = np.empty((len(frames), 1, model.output_size), np.float32)
     for start in range(0, len(frames), chunk):
         x = np.ascontiguousarray(frames[start : start + chunk, None, :], np.float32)
-        run_program(
-            program.table, program.weights, arena, np.zeros(1, np.int64), x, ys[start : start + chunk], work,
-            np.zeros((2, 1), np.int64),
-        )  # fmt: skip
+        run_program(plan.words, slots, x, ys[start : start + chunk])
     return ys[:, 0]
 
 
