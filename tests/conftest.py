@@ -51,7 +51,7 @@ def pytest_terminal_summary(terminalreporter) -> None:
 
 
 def report_laws(terminalreporter) -> None:
-    """Tell which laws held, for how many cells and examples; `tests/laws/conftest.py` counts them."""
+    """Tell which laws held, for how many nets and examples; `tests/laws/conftest.py` counts them."""
     counts: dict[int, Counter[str]] = {}
     broken: set[int] = set()
     for (law, cell, n_examples), has_passed in properties(terminalreporter, "law"):
@@ -65,5 +65,5 @@ def report_laws(terminalreporter) -> None:
     terminalreporter.write_sep("-", f"{n_held} of {len(LAW_NAMES)} laws held, {n_examples} examples")
     for law, cells in sorted(counts.items()):
         verdict = " BROKEN" if law in broken else ""
-        text = f"{len(cells)} cells, {sum(cells.values())} examples, at least {min(cells.values())} a cell"
+        text = f"{len(cells)} nets, {sum(cells.values())} examples, at least {min(cells.values())} a net"
         terminalreporter.write_line(f"{law} {LAW_NAMES[law]}: {text}{verdict}")

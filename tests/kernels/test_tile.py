@@ -12,28 +12,15 @@ from hypothesis import strategies as st
 from streamrnn import Engine, Limits, Model, Node, Spec
 from streamrnn.kernels.packing import ALIGNMENT_BYTES, aligned_zeros, pack_panels, pad_vector, padded
 from streamrnn.kernels.simd import GROUP_SIZE
-from streamrnn.model.precision import to_bfloat16, to_int8
-from tests.laws.nets import random_frames, random_tensors, same_bits
+from tests.laws.nets import PRECISIONS, random_frames, random_tensors, same_bits, tensors_as_stepped
 
 MAX_BATCH = 14
 """Two sweeps of the largest tile, and two more."""
-PRECISIONS = ("float32", "bfloat16", "int8")
 
 
 def linear_model(n_k, n_out, precision="float32"):
     spec = Spec((Node("input", "input", n_k), Node("y", "linear", n_out, ("input",))), "y")
     return Model(spec, random_tensors(spec, 0), precision=precision)
-
-
-def weights_of(model):
-    """The matrix (n_out, n_k) that the model really steps with, float64."""
-    weight = model.tensors["y.weight"]
-    if model.precision == "bfloat16":
-        return (to_bfloat16(weight).astype(np.uint32) << 16).view(np.float32).astype(np.float64)
-    if model.precision == "int8":
-        integers, scales = to_int8(weight)
-        return integers.astype(np.float64) * scales[:, None].astype(np.float64)
-    return weight.astype(np.float64)
 
 
 def check(n_k, n_out, batch_sizes, precision):
@@ -46,9 +33,10 @@ def check(n_k, n_out, batch_sizes, precision):
     for n in batch_sizes:
         assert same_bits(engine.step_many(sessions[:n], x[:n]), alone[:n])
     assert same_bits(sessions[0].run(x), alone)
-    weight, bias = weights_of(model), model.tensors["y.bias"].astype(np.float64)
+    tensors = {name: tensor.astype(np.float64) for name, tensor in tensors_as_stepped(model).items()}
+    weight, bias = tensors["y.weight"], tensors["y.bias"]
     exact = x.astype(np.float64) @ weight.T + bias
-    bound = (np.abs(x).astype(np.float64) @ np.abs(weight.T) + np.abs(bias)) * (n_k + 2) * 2.0**-24
+    bound = (np.abs(x).astype(np.float64) @ np.abs(weight.T) + np.abs(bias)) * (n_k + 3) * 2.0**-24
     assert (np.abs(alone - exact) <= bound).all()
 
 

@@ -11,20 +11,22 @@ ROOT = Path(__file__).resolve().parents[2]
 CHILD = """
 import hashlib
 from streamrnn.kernels.simd import WIDTH
-from tests.laws.nets import CELLS, random_frames, random_model
+from tests.laws.nets import CELLS, PRECISIONS, random_frames, random_model
 from tests.laws.test_laws import engine_of
 
 print("width", WIDTH)
 for cell in CELLS:
-    digest = hashlib.sha256()
-    for i, h in (1, 1), (3, 17), (20, 40):
-        model = random_model(cell, i, h)
-        engine = engine_of(model)
-        sessions = [engine.open("m") for _ in range(3)]
-        for frames in random_frames(model, 20, 3):
-            digest.update(engine.step_many(sessions, frames).tobytes())
-        digest.update(sessions[0].state().tobytes())
-    print(cell, digest.hexdigest())
+    for precision in PRECISIONS:
+        digest = hashlib.sha256()
+        for i, h in (1, 1), (3, 17), (20, 40), (33, 70):
+            model = random_model(cell, i, h, precision=precision)
+            engine = engine_of(model)
+            sessions = [engine.open("m") for _ in range(7)]
+            for frames in random_frames(model, 20, 7):
+                digest.update(engine.step_many(sessions, frames).tobytes())
+            digest.update(sessions[0].run(random_frames(model, 40)).tobytes())
+            digest.update(sessions[0].state().tobytes())
+        print(cell, precision, digest.hexdigest())
 """
 
 

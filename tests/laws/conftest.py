@@ -9,7 +9,7 @@ from tests.laws.examples import EXAMPLES
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item):
-    """Note (law, cell, number of examples) on the report; it travels to the controller of a parallel run as well."""
+    """Note (law, net, number of examples) on the report; it travels to the controller of a parallel run as well."""
     EXAMPLES.clear()
     try:
         return (yield)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamrnn import Model, Node, Spec
+from streamrnn.model.precision import PrecisionName, to_bfloat16, to_int8
 from streamrnn.model.spec import Kind, tensor_shapes
 
 N_TOKENS = 11
@@ -105,6 +107,7 @@ SPECS: dict[str, Callable[[int, int], Spec]] = {
     "linear": lambda i, h: _one("linear", i, h),
 }
 CELLS = tuple(SPECS)
+PRECISIONS: tuple[PrecisionName, ...] = get_args(PrecisionName)
 
 
 def random_tensors(spec: Spec, seed: int) -> dict[str, NDArray[np.float32]]:
@@ -118,10 +121,32 @@ def random_tensors(spec: Spec, seed: int) -> dict[str, NDArray[np.float32]]:
     return tensors
 
 
-def random_model(cell: str, input_size: int, hidden_size: int, seed: int = 0) -> Model:
+def random_model(
+    cell: str, input_size: int, hidden_size: int, seed: int = 0, precision: PrecisionName = "float32"
+) -> Model:
     """A model of the kind `cell`; some kinds have inputs of a size of their own."""
     spec = SPECS[cell](input_size, hidden_size)
-    return Model(spec, random_tensors(spec, seed))
+    return Model(spec, random_tensors(spec, seed), precision=precision)
+
+
+def tensors_as_stepped(model: Model) -> dict[str, NDArray[np.float32]]:
+    """The model's tensors, those of matrix products rounded as its precision rounds them."""
+    tensors = dict(model.tensors)
+    for node in model.spec.nodes:
+        for short in ("weight", "weight_ih", "weight_hh"):
+            name = f"{node.name}.{short}"
+            if name in tensors and node.kind != "embedding":
+                tensors[name] = _rounded(tensors[name], model.precision)
+    return tensors
+
+
+def _rounded(weight: NDArray[np.float32], precision: str) -> NDArray[np.float32]:
+    if precision == "bfloat16":
+        return (to_bfloat16(weight).astype(np.uint32) << 16).view(np.float32)
+    if precision == "int8":
+        integers, scales = to_int8(weight)
+        return (integers * scales[:, None].astype(np.float64)).astype(np.float32)
+    return weight
 
 
 def random_frames(model: Model, *shape: int, seed: int = 0) -> NDArray[np.float32]:

@@ -8,19 +8,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import streamrnn
+from streamrnn.model.precision import PrecisionName
 from tests.laws.examples import tried
-from tests.laws.nets import CELLS, random_frames, random_model, same_bits
+from tests.laws.nets import CELLS, PRECISIONS, random_frames, random_model, same_bits, tensors_as_stepped
 from tests.reference import Reference
 
-MAX_SESSIONS = 12
+MAX_SESSIONS = 16
 SIZES = st.one_of(st.integers(1, 40), st.sampled_from([15, 16, 17, 31, 32, 33]))
 SEEDS = st.integers(0, 2**32 - 1)
 POISONS = (np.nan, np.inf, -np.inf, 1e-40, -1e-45, 3e38)
 
 a_quarter = settings(max_examples=settings().max_examples // 4)
-"""Of the profile's examples: there are ninety pairs of law and cell."""
+"""Of the profile's examples: there are 270 triples of law, cell and precision."""
 
-each_cell = pytest.mark.parametrize("cell", CELLS)
+
+def each_cell(test):
+    """Try a law on every kind of net, its weights in every precision."""
+    return pytest.mark.parametrize("precision", PRECISIONS)(pytest.mark.parametrize("cell", CELLS)(test))
 
 
 def engine_of(model: streamrnn.Model, **limits: int) -> streamrnn.Engine:
@@ -30,8 +34,8 @@ def engine_of(model: streamrnn.Model, **limits: int) -> streamrnn.Engine:
 
 
 @st.composite
-def models(draw, cell: str) -> streamrnn.Model:
-    return random_model(cell, draw(SIZES), draw(SIZES), draw(SEEDS))
+def models(draw, cell: str, precision: PrecisionName) -> streamrnn.Model:
+    return random_model(cell, draw(SIZES), draw(SIZES), draw(SEEDS), precision)
 
 
 def cuts_of(data, n: int) -> list[slice]:
@@ -43,23 +47,23 @@ def cuts_of(data, n: int) -> list[slice]:
 @each_cell
 @a_quarter
 @given(data=st.data(), n=st.integers(1, 30), seed=SEEDS)
-def test_law_1_streaming_is_the_whole_sequence(cell, data, n, seed):
-    tried(1, cell)
-    model = data.draw(models(cell))
+def test_law_1_streaming_is_the_whole_sequence(cell, precision, data, n, seed):
+    tried(1, f"{cell}, {precision}")
+    model = data.draw(models(cell, precision))
     engine, xs = engine_of(model), random_frames(model, n, seed=seed)
     whole = engine.open("m").run(xs)
     session = engine.open("m")
     streamed = np.array([session.step(x) for x in xs])
     assert same_bits(whole, streamed)
-    np.testing.assert_allclose(whole, Reference(model.spec, model.tensors).run(xs), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(whole, Reference(model.spec, tensors_as_stepped(model)).run(xs), rtol=1e-4, atol=1e-5)
 
 
 @each_cell
 @a_quarter
-@given(data=st.data(), n_sessions=st.integers(1, 9), seed=SEEDS)
-def test_law_2_in_a_batch_as_alone(cell, data, n_sessions, seed):
-    tried(2, cell)
-    model = data.draw(models(cell))
+@given(data=st.data(), n_sessions=st.integers(1, 14), seed=SEEDS)
+def test_law_2_in_a_batch_as_alone(cell, precision, data, n_sessions, seed):
+    tried(2, f"{cell}, {precision}")
+    model = data.draw(models(cell, precision))
     engine, alone = engine_of(model), engine_of(model)
     sessions = [engine.open("m") for _ in range(n_sessions)]
     pasts = [random_frames(model, data.draw(st.integers(0, 3)), seed=seed ^ i) for i in range(n_sessions)]
@@ -80,9 +84,9 @@ def test_law_2_in_a_batch_as_alone(cell, data, n_sessions, seed):
 @each_cell
 @a_quarter
 @given(data=st.data(), n=st.integers(1, 60), seed=SEEDS)
-def test_law_3_any_chunking_gives_the_same_bits(cell, data, n, seed):
-    tried(3, cell)
-    model = data.draw(models(cell))
+def test_law_3_any_chunking_gives_the_same_bits(cell, precision, data, n, seed):
+    tried(3, f"{cell}, {precision}")
+    model = data.draw(models(cell, precision))
     engine = engine_of(model, max_run_frames=data.draw(st.integers(1, 8)))
     xs = random_frames(model, n, seed=seed)
     whole = engine.open("m").run(xs)
@@ -101,9 +105,9 @@ def test_law_3_any_chunking_gives_the_same_bits(cell, data, n, seed):
 @each_cell
 @a_quarter
 @given(data=st.data(), n=st.integers(1, 10), seed=SEEDS, poison=st.sampled_from(POISONS))
-def test_law_4_a_reused_slot_is_a_fresh_one(cell, data, n, seed, poison):
-    tried(4, cell)
-    model = data.draw(models(cell))
+def test_law_4_a_reused_slot_is_a_fresh_one(cell, precision, data, n, seed, poison):
+    tried(4, f"{cell}, {precision}")
+    model = data.draw(models(cell, precision))
     xs = random_frames(model, n, seed=seed)
     fresh = engine_of(model).open("m").run(xs)
     engine = engine_of(model)
@@ -124,9 +128,9 @@ def test_law_4_a_reused_slot_is_a_fresh_one(cell, data, n, seed, poison):
 @each_cell
 @a_quarter
 @given(data=st.data(), n=st.integers(1, 20), seed=SEEDS)
-def test_law_5_snapshot_restore_and_fork_change_no_later_bit(cell, data, n, seed):
-    tried(5, cell)
-    model = data.draw(models(cell))
+def test_law_5_snapshot_restore_and_fork_change_no_later_bit(cell, precision, data, n, seed):
+    tried(5, f"{cell}, {precision}")
+    model = data.draw(models(cell, precision))
     xs, at = random_frames(model, n, seed=seed), data.draw(st.integers(0, n), "at")
     whole = engine_of(model).open("m").run(xs)
     engine, other = engine_of(model), engine_of(model)
@@ -143,9 +147,9 @@ def test_law_5_snapshot_restore_and_fork_change_no_later_bit(cell, data, n, seed
 @each_cell
 @a_quarter
 @given(data=st.data(), n_sessions=st.integers(1, 5), seed=SEEDS)
-def test_law_6_one_output_a_frame_in_order(cell, data, n_sessions, seed):
-    tried(6, cell)
-    model = data.draw(models(cell))
+def test_law_6_one_output_a_frame_in_order(cell, precision, data, n_sessions, seed):
+    tried(6, f"{cell}, {precision}")
+    model = data.draw(models(cell, precision))
     limits = {"max_batch": data.draw(st.integers(1, 5)), "max_run_frames": data.draw(st.integers(1, 5))}
     engine, n = engine_of(model, **limits), 8
     frames = random_frames(model, n_sessions, n, seed=seed)
@@ -178,9 +182,9 @@ def test_law_6_one_output_a_frame_in_order(cell, data, n_sessions, seed):
 @each_cell
 @a_quarter
 @given(data=st.data(), n_sessions=st.integers(2, 9), seed=SEEDS, poison=st.sampled_from(POISONS))
-def test_law_7_nan_stays_at_home(cell, data, n_sessions, seed, poison):
-    tried(7, cell)
-    model = data.draw(models(cell))
+def test_law_7_nan_stays_at_home(cell, precision, data, n_sessions, seed, poison):
+    tried(7, f"{cell}, {precision}")
+    model = data.draw(models(cell, precision))
     frames = random_frames(model, 3, n_sessions, seed=seed)
     expected = [engine_of(model).open("m").run(frames[:, i]) for i in range(n_sessions)]
     engine = engine_of(model)

@@ -30,7 +30,7 @@ for folder in sorted(Path(sys.argv[1]).iterdir()):
 def test_a_session_goes_on_in_another_process(tmp_path):
     expected = []
     for i, cell in enumerate(CELLS):
-        tried(5, cell)
+        tried(5, f"{cell}, float32")
         folder = tmp_path / f"{i:02}"
         folder.mkdir()
         model = random_model(cell, 7, 19, seed=i)
