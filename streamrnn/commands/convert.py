@@ -66,9 +66,14 @@ def convert(
     model.save(target)
     error = model.card.certificate.get("max_abs_error")
     proof = f", largest error to PyTorch {error:.2e}" if isinstance(error, float) else ""
+    losses = "".join(
+        f"; {name} weights would change outputs by up to {loss['max_abs_error']:.2g}"
+        for name in ("bfloat16", "int8")
+        if isinstance(loss := model.card.certificate.get(name), dict)
+    )
     typer.echo(
         f"{target}: {model.n_parameters:,} parameters, {model.input_size} in, {model.output_size} out, "
-        f"{model.state_bytes:,} state bytes a session{proof}"
+        f"{model.state_bytes:,} state bytes a session{proof}{losses}"
     )
 
 
@@ -87,10 +92,11 @@ def _read_card(path: Path | None) -> Card | None:
 
 def _reread(source: Path, spec: Path | None, card: Card | None) -> Model:
     import streamrnn
+    from streamrnn.model.narrowing import with_narrowing
 
     if spec is None:
         model = streamrnn.load_model(source)
-        return model.with_card(card) if card else model
+        return with_narrowing(model.with_card(card) if card else model)
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 

@@ -15,6 +15,7 @@ from streamrnn.errors import ModelFileError, SpecError
 from streamrnn.kernels.packing import FloatArray
 from streamrnn.model.card import Card
 from streamrnn.model.model import Model
+from streamrnn.model.precision import PrecisionName
 from streamrnn.model.spec import Spec
 
 FORMAT_VERSION = 1
@@ -63,10 +64,11 @@ def save_model(model: Model, path: str | Path) -> None:
         partial.unlink(missing_ok=True)
 
 
-def load_model(path: str | Path) -> Model:
-    """Read and check a model file.
+def load_model(path: str | Path, precision: PrecisionName = "float32") -> Model:
+    """Read and check a model file, its weights to be stepped in a precision.
 
     Raises:
+        OptionError: there is no such precision.
         ModelFileError: it is no model file, is damaged, truncated or of a newer version, or its tensors do not fit the
             spec; names the tensor.
         OSError: it cannot be read.
@@ -86,7 +88,8 @@ def load_model(path: str | Path) -> Model:
     if unknown := sorted(set(tensors) - set(header.digests)):
         raise ModelFileError(f"{path}: tensor {unknown[0]!r} has no digest in the metadata")
     try:
-        model = Model(header.spec, {name: np.asarray(tensor) for name, tensor in tensors.items()}, header.card)
+        arrays = {name: np.asarray(tensor) for name, tensor in tensors.items()}
+        model = Model(header.spec, arrays, header.card, precision)
     except SpecError as error:
         raise ModelFileError(f"{path}: {error.message}") from error
     if hashlib.sha256(top.metadata[METADATA_KEY].encode()).hexdigest() != top.metadata.get(DIGEST_KEY):

@@ -86,6 +86,8 @@ def test_a_model_file_is_written_anew_with_another_card(run, model_files, tmp_pa
     assert done.returncode == 0, done.stderr
     model = streamrnn.load_model(tmp_path / "out.safetensors")
     assert model.card.name == "renamed"
+    assert model.card.certificate["int8"]["max_abs_error"] > 0
+    assert "int8 weights would change outputs by up to" in done.stdout
     assert model.digest == streamrnn.load_model(model_files["temp"]).digest
 
 

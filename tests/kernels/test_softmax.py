@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from streamrnn import Model, Node, Spec
-from streamrnn.model.importers.parity import play
+from streamrnn.model.trial import play
 from tests.reference import log_softmax, softmax
 
 

@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
 import streamrnn  # noqa: E402
-from streamrnn.model.importers.parity import play  # noqa: E402
+from streamrnn.model.trial import play  # noqa: E402
 from tests.laws.nets import random_frames, same_bits  # noqa: E402
 
 

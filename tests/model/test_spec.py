@@ -7,8 +7,8 @@ import pytest
 
 from streamrnn import Card, Model, Node, Spec
 from streamrnn.errors import SpecError
-from streamrnn.model.importers.parity import play
 from streamrnn.model.spec import MAX_SIZE
+from streamrnn.model.trial import play
 from tests.laws.nets import CELLS, random_frames, random_model, random_tensors, same_bits
 from tests.reference import Reference
 

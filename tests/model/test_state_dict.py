@@ -10,7 +10,7 @@ import pytest
 import streamrnn
 from streamrnn import Spec
 from streamrnn.errors import SpecError
-from streamrnn.model.importers.parity import play
+from streamrnn.model.trial import play
 from tests.laws.nets import CELLS, random_frames, random_model, same_bits
 from tests.reference import Reference
 

@@ -14,6 +14,7 @@ from streamrnn.model.card import Card
 from streamrnn.model.importers.classic import classic_draft
 from streamrnn.model.importers.layers import RECURRENT, Draft, Layer, chain_draft
 from streamrnn.model.model import Model
+from streamrnn.model.narrowing import with_narrowing
 from streamrnn.model.spec import N_GATES, Kind, Node, Spec, tensor_shapes
 
 LayerKind = Literal[
@@ -126,13 +127,13 @@ def from_state_dict(
         state_dict: tensors (torch or NumPy) by PyTorch's names.
         spec: a `Spec`, its plain form (`{"nodes": [...], "output": ...}`), or the short form
             (`{"layers": [{"kind": "lstm", "name": "lstm"}, ...]}`), see `docs/reference/importing.md`.
-        card: description.
+        card: description; what narrow weights would cost is added to its certificate.
 
     Raises:
         SpecError: names what is missing, unused or of another shape.
     """
     draft = _full(state_dict, spec) if isinstance(spec, Spec) else _from_plain(state_dict, spec)
-    return Model(draft.spec, draft.tensors, card)
+    return with_narrowing(Model(draft.spec, draft.tensors, card))
 
 
 def _from_plain(state_dict: Mapping[str, Any], spec: Mapping[str, Any]) -> Draft:

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from streamrnn.model.card import Card
-from streamrnn.model.importers.parity import certify, find_match
+from streamrnn.model.importers.parity import N_FRAMES, certify, find_match
 from streamrnn.model.importers.state_dict import from_state_dict
 from streamrnn.model.importers.torch_calls import calls_of, example_calls, one_thread
 from streamrnn.model.importers.torch_readings import readings_of
 from streamrnn.model.model import Model
+from streamrnn.model.narrowing import with_narrowing
+from streamrnn.model.trial import draw_frames
 
 if TYPE_CHECKING:
     from torch import nn
@@ -24,7 +26,8 @@ def from_torch(module: nn.Module, *, card: Card | None = None, example: Any = No
     """The model that computes what `module` computes in eval mode, one frame at a time.
 
     The order of the layers, the activations in between and the way the module is called are guessed, and each guess is
-    run against the module's own forward; the one that agrees is taken, with its errors in `card.certificate`.
+    run against the module's own forward; the one that agrees is taken, with its errors in `card.certificate`, and with
+    those that narrow weights would add.
 
     Args:
         module: its layers are among those of `docs/reference/importing.md`; not modified.
@@ -50,4 +53,5 @@ def from_torch(module: nn.Module, *, card: Card | None = None, example: Any = No
         match = find_match(itertools.chain([first], drafts), calls, like)
         model = Model(match.draft.spec, match.draft.tensors)
         certificate = certify(model, match, f"torch {torch.__version__}", like)
-    return model.with_card(msgspec.structs.replace(card or Card(), certificate=certificate))
+    frames = draw_frames(model, N_FRAMES, 3, like)
+    return with_narrowing(model.with_card(msgspec.structs.replace(card or Card(), certificate=certificate)), frames)

@@ -1,0 +1,48 @@
+"""What narrow weights cost in accuracy: measured when a model is converted, and kept in its certificate."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+import numpy as np
+
+from streamrnn.kernels.packing import FloatArray
+from streamrnn.model.card import Plain, Plain2
+from streamrnn.model.model import Model
+from streamrnn.model.trial import draw_frames, play
+
+NARROW: tuple[Literal["bfloat16", "int8"], ...] = ("bfloat16", "int8")
+N_FRAMES = 256
+CHUNK_FRAMES = 64
+
+
+def narrowing_loss(model: Model, precision: Literal["bfloat16", "int8"], frames: FloatArray) -> dict[str, Plain]:
+    """How far the outputs move when the weights are narrow.
+
+    Args:
+        model: of any precision; compared with its float32 form.
+        precision: to be judged.
+        frames: (n, input_size) float32 that the model takes, stepped as one sequence.
+
+    Returns:
+        max_abs_error, rms_error and rms_output (of float32), over all n outputs.
+    """
+    exact = play(model.with_precision("float32"), frames, CHUNK_FRAMES).astype(np.float64)
+    error = play(model.with_precision(precision), frames, CHUNK_FRAMES) - exact
+    return {
+        "max_abs_error": float(np.abs(error).max()),
+        "rms_error": float(np.sqrt(np.mean(error**2))),
+        "rms_output": float(np.sqrt(np.mean(exact**2))),
+        "n_frames": len(frames),
+    }
+
+
+def with_narrowing(model: Model, frames: FloatArray | None = None) -> Model:
+    """The same model, the loss of each narrow precision in its certificate; by default over 256 random frames."""
+    if frames is None:
+        frames = draw_frames(model, N_FRAMES, 3)
+    certificate: dict[str, Plain2] = dict(model.card.certificate)
+    for precision in NARROW:
+        certificate[precision] = dict(narrowing_loss(model, precision, frames))
+    return model.with_card(msgspec.structs.replace(model.card, certificate=certificate))
