@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast, get_args
 
 import typer
 
 from streamrnn.limits import Limits
+from streamrnn.model.precision import PrecisionName
 
 DEFAULT = Limits()
 
@@ -49,6 +50,13 @@ def parse_log_level(text: str) -> str:
     return text.lower()
 
 
+def parse_precision_name(text: str) -> str:
+    """Check a precision's name."""
+    if text not in get_args(PrecisionName):
+        raise typer.BadParameter(f"expected one of {', '.join(get_args(PrecisionName))}, got {text!r}")
+    return text
+
+
 def serve(
     model: Annotated[
         list[str],
@@ -72,6 +80,17 @@ def serve(
     max_batch: Annotated[
         int, typer.Option(min=1, metavar="N", help="Sessions stepped in one kernel call.")
     ] = DEFAULT.max_batch,
+    max_threads: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Threads that one big batch is split over.")
+    ] = DEFAULT.max_threads,
+    precision: Annotated[
+        str,
+        typer.Option(
+            callback=parse_precision_name,
+            metavar="NAME",
+            help="Keep weights as float32, bfloat16 or int8: narrow ones are faster where they leave a cache.",
+        ),
+    ] = "float32",
     max_queue_frames: Annotated[
         int, typer.Option(min=1, metavar="N", help="Frames waiting in one session before it is told to slow down.")
     ] = DEFAULT.max_queue_frames,
@@ -95,6 +114,7 @@ def serve(
         max_sessions=max_sessions,
         max_connections=max_connections,
         max_batch=max_batch,
+        max_threads=max_threads,
         max_queue_frames=max_queue_frames,
         max_message_bytes=max_message_bytes,
         drain_ms=drain_ms,
@@ -102,5 +122,5 @@ def serve(
     import streamrnn
     from streamrnn.server import app
 
-    models = {name: streamrnn.load_model(path) for name, path in files.items()}
+    models = {name: streamrnn.load_model(path, cast(PrecisionName, precision)) for name, path in files.items()}
     raise typer.Exit(app.run(models, host=host, port=port, limits=limits))

@@ -27,6 +27,7 @@ from streamrnn.errors import (
     SnapshotError,
     UnknownModelError,
     UnknownSessionError,
+    UsageError,
 )
 from streamrnn.kernels.packing import FloatArray
 from streamrnn.kernels.warmup import warmup
@@ -206,12 +207,12 @@ class Engine:
 
         Raises:
             FrameError: wrong shape, dtype or values, or an `out` of the wrong form; no session was stepped.
-            UsageError: sessions of several models, or one twice.
+            UsageError: none, one twice, or with frames waiting; sessions of several models, or of another engine.
             SessionClosedError: one was closed.
         """
         batch = self._batch
         if batch is None or self._n_pending or not batch.is_of(sessions):
-            batch = self._batch = Batch(sessions)
+            batch = self._new_batch(sessions)
         lane, shape = batch.lane, (batch.n, batch.lane.input_size)
         if x.__class__ is not np.ndarray or x.dtype != _FLOAT32 or x.shape != shape:
             got = f"{x.dtype} {x.shape}" if isinstance(x, np.ndarray) else type(x).__name__
@@ -219,6 +220,13 @@ class Engine:
         if out is not None:
             lane.check_out(out, (batch.n, lane.output_size))
         return batch.step(x, out)
+
+    def _new_batch(self, sessions: Sequence[Session]) -> Batch:
+        batch = Batch(sessions)
+        if self._lanes.get(batch.lane.name) is not batch.lane:
+            raise UsageError("step_many: expected sessions of this engine, got those of another engine")
+        self._batch = batch
+        return batch
 
     # ---- stepping by ticks
 

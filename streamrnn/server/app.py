@@ -7,6 +7,7 @@ import logging
 import signal
 import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 
 from streamrnn.engine.engine import Engine
@@ -53,7 +54,9 @@ class Server:
         for name in self.models:
             if not 1 <= len(name) <= self.limits.max_id_chars:
                 raise OptionError(f"a model name must have 1 to {self.limits.max_id_chars} characters, got {name!r}")
-        self.hub = Hub(Engine(limits=self.limits), self.limits)
+        n_helpers = self.limits.max_threads - 1
+        self._helpers = ThreadPoolExecutor(n_helpers, "step") if n_helpers else None
+        self.hub = Hub(Engine(limits=self.limits, helpers=self._helpers), self.limits)
         self.front = Front(self.hub, self.models)
         self.connections: set[Connection] = set()
         self.status = 0
@@ -145,6 +148,8 @@ class Server:
             self._end_timer.cancel()
             self._force_timer.cancel()
             self._turn_timer.cancel()
+            if self._helpers is not None:
+                self._helpers.shutdown(wait=False)
             self.stopped.set()
             log.info("stopped")
 

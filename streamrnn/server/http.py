@@ -49,6 +49,7 @@ def models(front: Front) -> Response:
         {
             "name": name,
             "digest": model.digest,
+            "precision": model.precision,
             "input": input_port(model),
             "output": output_port(model),
             "labels": list(model.labels),

@@ -11,6 +11,7 @@ from streamrnn.errors import (
     CapacityError,
     FrameError,
     OptionError,
+    SessionClosedError,
     SessionExistsError,
     UnknownModelError,
     UnknownSessionError,
@@ -149,7 +150,29 @@ class TestStepMany:
             engine.step_many([a, c], x)
         with pytest.raises(UsageError):
             engine.step_many([a, engine_of(model).open("m")], x)
+        other = engine_of(model)
+        with pytest.raises(UsageError, match="another engine"):
+            engine.step_many([other.open("m"), other.open("m")], x)
         assert [session.next_seq for session in (a, b, c)] == [0, 0, 0]
+
+    def test_a_batch_that_is_known_is_checked_again_once_something_changed(self, engine, model):
+        a, b = sessions = [engine.open("m"), engine.open("m")]
+        x = random_frames(model, 2)
+        for _ in range(2):
+            engine.step_many(sessions, x)
+        engine.push(b, 2, x[1])
+        with pytest.raises(UsageError, match="frames waiting"):
+            engine.step_many(sessions, x)
+        engine.tick()
+        engine.step_many(tuple(sessions), x)
+        a.close()
+        c = engine.open("m")
+        assert c.slot == 0
+        with pytest.raises(SessionClosedError):
+            engine.step_many(sessions, x)
+        sessions[0] = c
+        assert same_bits(engine.step_many(sessions, x)[0], engine_of(model).open("m").step(x[0]))
+        assert [session.next_seq for session in (a, b, c)] == [3, 5, 1]
 
 
 class TestLimits:

@@ -10,13 +10,14 @@ from tests.laws.nets import random_frames, random_model, same_bits
 from tests.laws.test_laws import engine_of
 
 SIZE = 3
+HIDDEN = 5
 GOOD = np.zeros(SIZE, np.float32)
 NAN = np.array([0, np.nan, 0], np.float32)
 
 
 @pytest.fixture
 def engine():
-    return engine_of(random_model("gru", SIZE, 5))
+    return engine_of(random_model("gru", SIZE, HIDDEN))
 
 
 @pytest.fixture
@@ -198,3 +199,37 @@ def test_direct_steps_wait_for_no_frame(session, engine):
             operation()
     with pytest.raises(UsageError, match="waiting"):
         engine.step_many([session], GOOD[None])
+
+
+class TestOut:
+    """Outputs written to an array of the caller's."""
+
+    def test_step(self, session):
+        twin, out = session.fork(), np.empty(HIDDEN, np.float32)
+        xs = random_frames(session.model, 3)
+        for x in xs:
+            assert session.step(x, out=out) is out
+            assert same_bits(out, twin.step(x))
+
+    def test_step_many(self, session):
+        engine, out = engine_of(session.model, max_batch=2), np.empty((5, HIDDEN), np.float32)
+        sessions = [engine.open("m") for _ in range(5)]
+        twins = [one.fork() for one in sessions]
+        xs = random_frames(session.model, 5)
+        assert engine.step_many(sessions, xs, out=out) is out
+        assert same_bits(out, engine.step_many(twins, xs))
+
+    def test_another_form_is_refused_before_the_step(self, session):
+        x, before = random_frames(session.model), session.snapshot()
+        read_only = np.empty(HIDDEN, np.float32)
+        read_only.flags.writeable = False
+        for out in (
+            np.empty(HIDDEN),
+            np.empty((1, HIDDEN), np.float32),
+            np.empty(HIDDEN + 1, np.float32),
+            read_only,
+            [0.0] * HIDDEN,
+        ):
+            with pytest.raises(FrameError, match="out: expected a writeable float32 array"):
+                session.step(x, out=out)
+        assert session.snapshot() == before

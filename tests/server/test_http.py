@@ -42,6 +42,7 @@ async def test_models(server):
     listed = {model["name"]: model for model in json.loads(text)["models"]}
     assert set(listed) == set(MODELS)
     assert listed["lstm"]["digest"] == MODELS["lstm"].digest
+    assert listed["lstm"]["precision"] == "float32"
     assert listed["lstm"]["input"] == {"size": 3, "names": ["in0", "in1", "in2"]}
     assert listed["lstm"]["labels"] == ["a", "b"]
     assert listed["token"]["input"] == {"size": 1, "kind": "token", "n_tokens": 7}

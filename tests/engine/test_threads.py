@@ -1,0 +1,123 @@
+"""A big batch split over lent threads: the same bits, all or nothing, and never for a small one."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from threading import get_ident
+
+import numpy as np
+import pytest
+
+from streamrnn import Engine, Limits
+from streamrnn.engine import lane
+from streamrnn.errors import FrameError, OptionError
+from streamrnn.kernels.runner import run_program
+from tests.laws.nets import PRECISIONS, random_frames, random_model, same_bits
+
+N_SESSIONS = 13
+
+
+class Watched(ThreadPoolExecutor):
+    """Notes what it was given."""
+
+    def __init__(self, n_threads):
+        super().__init__(n_threads)
+        self.n_slots = []
+        self.threads = set()
+
+    def submit(self, work, /, words, slots, x, y):
+        self.n_slots.append(len(slots))
+
+        def noted():
+            self.threads.add(get_ident())
+            return work(words, slots, x, y)
+
+        assert work is run_program
+        return super().submit(noted)
+
+
+@pytest.fixture
+def helpers():
+    with Watched(2) as threads:
+        yield threads
+
+
+@pytest.fixture
+def split_everything(monkeypatch):
+    """Small nets, so that a test is quick."""
+    monkeypatch.setattr(lane, "MIN_PART_MACS", 1)
+
+
+def opened(model, helpers=None, **limits):
+    engine = Engine(Limits(max_sessions=N_SESSIONS, **limits), helpers=helpers)
+    engine.add_model("m", model)
+    return engine, [engine.open("m") for _ in range(N_SESSIONS)]
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("cell", ["lstm", "stacked", "classic"])
+@pytest.mark.parametrize("max_threads", [2, 3])
+def test_the_bits_are_those_of_one_thread(split_everything, helpers, cell, precision, max_threads):
+    model = random_model(cell, 5, 19, precision=precision)
+    engine, sessions = opened(model, helpers, max_threads=max_threads)
+    alone, singles = opened(model)
+    for frames in random_frames(model, 20, N_SESSIONS):
+        assert same_bits(engine.step_many(sessions, frames), alone.step_many(singles, frames))
+    assert len(helpers.n_slots) == 20 * (max_threads - 1)
+    assert get_ident() not in helpers.threads
+    assert [session.next_seq for session in sessions] == [20] * N_SESSIONS
+    for session, single in zip(sessions, singles, strict=True):
+        assert same_bits(session.state(), single.state())
+
+
+def test_queued_frames_are_split_too(split_everything, helpers):
+    model = random_model("gru", 5, 19)
+    engine, sessions = opened(model, helpers, max_threads=3)
+    _, singles = opened(model)
+    frames = random_frames(model, N_SESSIONS, 4)
+    for session, xs in zip(sessions, frames, strict=True):
+        engine.push(session, 0, xs)
+    outputs = {session: [] for session in sessions}
+    while engine.n_pending:
+        for output in engine.tick():
+            outputs[output.session].append(output.ys)
+    assert helpers.n_slots
+    for session, single, xs in zip(sessions, singles, frames, strict=True):
+        assert same_bits(np.concatenate(outputs[session]), single.run(xs))
+
+
+@pytest.mark.parametrize("sick", [0, 6, 12])
+def test_a_refused_frame_steps_no_part(split_everything, helpers, sick):
+    model = random_model("lstm", 5, 19)
+    engine, sessions = opened(model, helpers, max_threads=3)
+    frames = random_frames(model, N_SESSIONS)
+    frames[sick, 2] = np.nan
+    with pytest.raises(FrameError, match=f"frame {sick}: value 2 is nan"):
+        engine.step_many(sessions, frames)
+    assert helpers.n_slots == []
+    assert not any(session.state().any() or session.next_seq for session in sessions)
+
+
+def test_a_small_batch_stays_in_its_thread(helpers):
+    model = random_model("lstm", 5, 19)
+    engine, sessions = opened(model, helpers, max_threads=3)
+    engine.step_many(sessions, random_frames(model, N_SESSIONS))
+    sessions[0].run(random_frames(model, 100))
+    assert helpers.n_slots == []
+
+
+def test_a_big_batch_is_split_evenly(helpers):
+    model = random_model("lstm", 80, 256)
+    engine, sessions = opened(model, helpers, max_threads=2)
+    assert N_SESSIONS * model.program.n_macs < 2 * lane.MIN_PART_MACS
+    engine.step_many(sessions, random_frames(model, N_SESSIONS))
+    assert helpers.n_slots == []
+    larger = random_model("lstm", 128, 512)
+    engine, sessions = opened(larger, helpers, max_threads=2)
+    engine.step_many(sessions, random_frames(larger, N_SESSIONS))
+    assert helpers.n_slots == [7]
+
+
+def test_threads_without_helpers_are_refused():
+    with pytest.raises(OptionError, match=r"max_threads is 3: expected helpers, such as ThreadPoolExecutor\(2\)"):
+        Engine(Limits(max_threads=3))
