@@ -100,25 +100,71 @@ def test_a_directory_that_cannot_be_written_is_one_log_line(start, tmp_path, mon
     def fail(*args, **options):
         raise PermissionError(13, "read-only file system")
 
-    monkeypatch.setattr("numba.core.caching.IndexDataCacheFile._open_for_write", fail)
+    monkeypatch.setattr("os.open", fail)
     found = start(tmp_path / "cache")
     assert (found.n_compiled, found.n_loaded) == (1, 0)
     assert found.log.count("the compiled kernel was not kept") == 1
 
 
+def flipped(whole):
+    """One bit of the machine code is wrong; a pickle would not notice."""
+    middle = len(whole) // 2
+    return whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
+
+
 @pytest.mark.parametrize(
-    "damage", [lambda whole: b"", lambda whole: whole[: len(whole) // 2], lambda whole: b"\xff" * 99]
+    "damage", [lambda whole: b"", lambda whole: whole[: len(whole) // 2], lambda whole: b"\xff" * 99, flipped]
 )
-@pytest.mark.parametrize("suffix", [".nbi", ".nbc"])
-def test_a_damaged_entry_is_a_miss_and_is_replaced(start, tmp_path, suffix, damage):
+def test_a_damaged_entry_is_a_miss_and_is_replaced(start, tmp_path, damage):
     place = tmp_path / "cache"
     start(place)
-    (entry,) = place.glob(f"*{suffix}")
+    (entry,) = place.iterdir()
     entry.write_bytes(damage(entry.read_bytes()))
     found = start(place)
     assert (found.n_compiled, found.n_loaded) == (1, 0)
-    assert found.log.count("damaged kernel cache") == 1
+    assert found.log.count("is ignored") == found.log.count("is damaged") == 1
     assert start(place) == (0, 1, "")
+
+
+def test_an_entry_under_the_name_of_another_is_a_miss(start, tmp_path, monkeypatch):
+    place = tmp_path / "cache"
+    start(place)
+    (entry,) = place.iterdir()
+    monkeypatch.setattr(cache, "WIDTH", 3)
+    start(place)
+    (other,) = set(place.iterdir()) - {entry}
+    other.write_bytes(entry.read_bytes())
+    found = start(place)
+    assert (found.n_compiled, found.n_loaded) == (1, 0)
+    assert found.log.count("is damaged") == 1
+
+
+def test_a_start_that_saves_amid_the_save_of_another_takes_nothing_from_it(tmp_path, monkeypatch, forget):
+    """Whatever file the one is about to move into place, the other's whole save happens just before."""
+    monkeypatch.setenv("STREAMRNN_CACHE_DIR", str(tmp_path / "cache"))
+    cache.usable_directory.cache_clear()
+    files, move = cache.kernel_cache(flipped)._cache_file, os.replace
+
+    def move_late(*paths):
+        monkeypatch.setattr(os, "replace", move)
+        files.save("one CPU", "its code")
+        move(*paths)
+
+    monkeypatch.setattr(os, "replace", move_late)
+    files.save("another CPU", "other code")
+    assert files.load("one CPU") == "its code"
+    assert files.load("another CPU") == "other code"
+    assert files.load("a third") is None
+
+
+def test_a_failed_write_leaves_nothing_behind(start, tmp_path, monkeypatch):
+    def fail(*args):
+        raise OSError(28, "no space left on device")
+
+    monkeypatch.setattr("os.replace", fail)
+    place = tmp_path / "cache"
+    assert start(place).log.count("the compiled kernel was not kept") == 1
+    assert list(place.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["file", "file/cache"])
@@ -136,6 +182,50 @@ def test_a_directory_that_others_may_write_is_refused(start, tmp_path, mode):
     place = tmp_path / "cache"
     start(place)
     place.chmod(mode)
+    found = start(place)
+    assert (found.n_compiled, found.n_loaded) == (1, 0)
+    assert found.log.count("others may write the cache directory") == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="POSIX permissions")
+def test_an_entry_that_others_may_write_is_a_miss_and_is_replaced(start, tmp_path):
+    place = tmp_path / "cache"
+    start(place)
+    (entry,) = place.iterdir()
+    entry.chmod(0o666)
+    found = start(place)
+    assert (found.n_compiled, found.n_loaded) == (1, 0)
+    assert found.log.count("others may write") == 1
+    assert start(place) == (0, 1, "")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="POSIX permissions")
+def test_no_umask_makes_an_entry_that_others_may_write(start, tmp_path):
+    umask = os.umask(0)
+    try:
+        start(tmp_path / "cache")
+    finally:
+        os.umask(umask)
+    assert start(tmp_path / "cache") == (0, 1, "")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="POSIX permissions")
+def test_in_a_folder_for_all_only_a_private_directory_is_used(start, tmp_path):
+    """As in /tmp, where whoever comes first makes the directory."""
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    assert start(shared / "mine") == (1, 0, "")
+    assert start(shared / "mine") == (0, 1, "")
+    assert "others may write the cache directory" in start(shared).log
+    assert list(shared.iterdir()) == [shared / "mine"]
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="only root can give a directory away")
+def test_a_directory_of_another_user_is_refused(start, tmp_path):
+    place = tmp_path / "cache"
+    start(place)
+    os.chown(place, 65534, 65534)
     found = start(place)
     assert (found.n_compiled, found.n_loaded) == (1, 0)
     assert found.log.count("others may write the cache directory") == 1
