@@ -27,7 +27,7 @@ class Batch:
         n: how many there are.
     """
 
-    __slots__ = ("_frames", "_outputs", "_sessions", "_slots", "_x", "_y", "lane", "n")
+    __slots__ = ("_call", "_frames", "_outputs", "_sessions", "_slots", "lane", "n")
 
     def __init__(self, sessions: Sequence[Session]) -> None:
         if not len(sessions):
@@ -40,9 +40,10 @@ class Batch:
         self.lane = lane
         self.n = len(slots)
         self._slots = np.array(slots, np.int64)
-        _, self._x, self._y = lane.staging(min(self.n, lane.max_batch))
-        self._frames: FloatArray = self._x[0]
-        self._outputs: FloatArray = self._y[0]
+        self._call = lane.call_of(self._slots) if lane.steps_at_once(self.n) else None
+        _, x, y = lane.staging(min(self.n, lane.max_batch))
+        self._frames: FloatArray = x[0]
+        self._outputs: FloatArray = y[0]
 
     def is_of(self, sessions: Sequence[Session]) -> bool:
         """Whether it holds these sessions, in this order."""
@@ -55,10 +56,10 @@ class Batch:
             FrameError: a value is refused; no session was stepped.
         """
         lane = self.lane
-        if self.n > lane.max_batch:
+        if self._call is None:
             return self._step_in_parts(x, np.empty((self.n, lane.output_size), np.float32) if y is None else y)
         self._frames[...] = x
-        refused = lane.run(self._slots, self._x, self._y)
+        refused = lane.run_program(self._call.words)
         if refused >= 0:
             raise lane.refusal(x[refused], refused)
         if y is None:

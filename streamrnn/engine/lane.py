@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 from streamrnn.engine.arena import Arena
 from streamrnn.engine.helpers import Helpers
 from streamrnn.errors import FrameError
+from streamrnn.kernels.jit import direct
 from streamrnn.kernels.packing import FloatArray, aligned_zeros
-from streamrnn.kernels.plan import make_plan
+from streamrnn.kernels.plan import Call, Plan
 from streamrnn.kernels.runner import ALL_STEPPED, find_refused, run_program
 from streamrnn.limits import Limits
 from streamrnn.model.model import Model
 
-MIN_PART_MACS = 4_000_000
-"""Least multiply-adds of a part of a batch that is worth a hand-over to another thread (30 to 100 us)."""
+MIN_PART_MACS = 12_000_000
+"""Least multiply-adds of a part of a batch: 80 to 250 us, so that a hand-over to another thread (50 us) pays."""
 
 
 class Staging(NamedTuple):
@@ -38,7 +39,7 @@ class Lane:
     Attributes:
         max_batch: most sessions in one kernel call.
         staging: `staging(n)` gives the arrays of a batch of n; all views of the same memory.
-        words: of the plan that steps whole batches and lone sessions.
+        run_program: steps by the words of a call of this lane, and nothing else may be passed.
         x, y: of `staging(1)`; `frame` (input_size,) and `output` (output_size,) are the same memory.
     """
 
@@ -55,7 +56,7 @@ class Lane:
         self._helpers = helpers
         self._n_macs = program.n_macs
         self._plans = [
-            make_plan(
+            Plan(
                 program.table,
                 program.weights,
                 self.arena.rows,
@@ -65,7 +66,8 @@ class Lane:
             )
             for _ in range(limits.max_threads if helpers else 1)
         ]
-        self.words = self._plans[0].words
+        self._calls = [Call(plan) for plan in self._plans]
+        self.run_program = direct(run_program)
         self._slots = np.zeros(self.max_batch, np.int64)
         self._x = aligned_zeros(1, self.max_batch, model.input_size)
         self._y = aligned_zeros(1, self.max_batch, model.output_size)
@@ -85,12 +87,25 @@ class Lane:
         Returns:
             -1, or `frame * n + session` of the first frame refused, and then nothing has changed.
         """
-        if len(self._plans) > 1 and len(x) == 1:
-            n_parts = min(len(self._plans), len(slots) * self._n_macs // MIN_PART_MACS)
-            if n_parts > 1:
-                return self._run_parts(n_parts, slots, x, y)
-        refused: int = run_program(self.words, slots, x, y)
+        n_parts = self._n_parts(len(slots)) if len(x) == 1 else 1
+        if n_parts > 1:
+            return self._run_parts(n_parts, slots, x, y)
+        refused: int = self.run_program(self._calls[0].aim(slots, x, y))
         return refused
+
+    def steps_at_once(self, n: int) -> bool:
+        """Whether a batch of n is one kernel call: small enough for one, and not worth more than one thread."""
+        return n <= self.max_batch and self._n_parts(n) < 2
+
+    def _n_parts(self, n: int) -> int:
+        return min(len(self._plans), n * self._n_macs // MIN_PART_MACS)
+
+    def call_of(self, slots: NDArray[np.int64]) -> Call:
+        """A call that steps `slots` (n,) by one frame each, with the x and y of `staging(n)`."""
+        _, x, y = self.staging(len(slots))
+        call = Call(self._plans[0])
+        call.aim(slots, x, y)
+        return call
 
     def _run_parts(self, n_parts: int, slots: NDArray[np.int64], x: FloatArray, y: FloatArray) -> int:
         assert self._helpers is not None
@@ -100,11 +115,10 @@ class Lane:
         n = len(slots)
         cuts = [i * n // n_parts for i in range(n_parts + 1)]
         parts = [
-            (plan.words, slots[a:b], x[:, a:b], y[:, a:b])
-            for plan, a, b in zip(self._plans, cuts, cuts[1:], strict=False)
+            call.aim(slots[a:b], x[:, a:b], y[:, a:b]) for call, a, b in zip(self._calls, cuts, cuts[1:], strict=False)
         ]
-        others = [self._helpers.submit(run_program, *part) for part in parts[1:]]
-        run_program(*parts[0])
+        others = [self._helpers.submit(self.run_program, words) for words in parts[1:]]
+        self.run_program(parts[0])
         for other in others:
             other.result()
         return ALL_STEPPED

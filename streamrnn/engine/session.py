@@ -9,7 +9,6 @@ import numpy as np
 from streamrnn.engine.queue import FrameQueue
 from streamrnn.errors import FrameError, SessionClosedError, UsageError
 from streamrnn.kernels.packing import FloatArray
-from streamrnn.kernels.runner import run_program
 
 if TYPE_CHECKING:
     from streamrnn.engine.engine import Engine
@@ -26,7 +25,8 @@ class Session:
         id: unique in its engine.
         lane: where its row is.
         slot: row of the lane's arena; -1 once closed.
-        slots: (1,) int64, the slot as the kernels take it.
+        slots: (1,) int64, the row as the kernels take it.
+        call: steps that row by the lane's `frame`.
         n_pending: frames pushed and not answered yet.
         epoch: raised whenever the session changes its owner.
         queue: frames pushed and not stepped yet.
@@ -38,6 +38,7 @@ class Session:
         "_engine",
         "_n_applied",
         "_shape",
+        "call",
         "epoch",
         "id",
         "lane",
@@ -55,6 +56,7 @@ class Session:
         self.id = session_id
         self.slot = slot
         self.slots = np.array([slot], np.int64)
+        self.call = lane.call_of(self.slots)
         self._counts = lane.arena.counts
         self._n_applied = 0  # once closed; until then the arena counts
         self.n_pending = 0
@@ -146,7 +148,7 @@ class Session:
         if out is not None:
             lane.check_out(out, (lane.output_size,))
         lane.frame[...] = x
-        if run_program(lane.words, self.slots, lane.x, lane.y) >= 0:
+        if lane.run_program(self.call.words) >= 0:
             raise lane.refusal(x, 0)
         if out is None:
             return lane.output.copy()

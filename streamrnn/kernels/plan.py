@@ -1,4 +1,7 @@
-"""A plan: where everything is that `run_program` needs beside the frames, and the arrays that live there."""
+"""A plan: where everything is that stays the same from step to step; and a call: the frames that one step is about.
+
+Both are arrays of addresses, so that a step takes one argument, and nothing is converted or allocated for it.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from streamrnn.kernels.jit import entry
 from streamrnn.kernels.matmul import SCRATCH_SIZE
 from streamrnn.kernels.packing import FloatArray, aligned_zeros
+from streamrnn.kernels.simd import address_of
 
 Words = NDArray[np.int64]
 
+BLOCK_ROWS = 32
+"""Work rows that a chunk fills at a time: enough for the speed of a batch, and they stay in the level-2 cache."""
 
-class Word(IntEnum):
+
+class PlanWord(IntEnum):
     """The words of a plan; addresses and sizes of rows in bytes."""
 
     PROGRAM = 0
@@ -32,14 +40,19 @@ class Word(IntEnum):
     N_STEPS = 11
 
 
-BLOCK_ROWS = 32
-"""Work rows that a chunk fills at a time: enough for the speed of a batch, and they stay in the level-2 cache."""
+class CallWord(IntEnum):
+    """The words of a call; addresses."""
+
+    PLAN = 0
+    SLOTS = 1
+    N_SLOTS = 2
+    X = 3
+    Y = 4
+    N_FRAMES = 5
 
 
-def make_plan(
-    table: Words, weights: FloatArray, arena: FloatArray, n_applied: Words, work_size: int, max_slots: int
-) -> Plan:
-    """Bind a program to an arena.
+class Plan:
+    """A program bound to an arena. One thread at a time may step by it.
 
     Args:
         table: (n_ops, 9) int64, see `opcodes`.
@@ -49,38 +62,74 @@ def make_plan(
         work_size: float32 elements of a work row.
         max_slots: most slots of a call.
     """
-    n_rows = max(max_slots, BLOCK_ROWS)
-    work = aligned_zeros(n_rows, work_size)
-    scratch = aligned_zeros(SCRATCH_SIZE)
-    state_rows = np.zeros(n_rows, np.int64)
-    work_rows = work.ctypes.data + np.arange(n_rows, dtype=np.int64) * work.strides[0]
-    words = np.zeros(len(Word), np.int64)
-    for word, value in (
-        (Word.PROGRAM, table.ctypes.data),
-        (Word.N_OPS, len(table)),
-        (Word.WEIGHTS, weights.ctypes.data),
-        (Word.ARENA, arena.ctypes.data),
-        (Word.STATE_BYTES, arena.strides[0]),
-        (Word.N_APPLIED, n_applied.ctypes.data),
-        (Word.WORK_BYTES, work.strides[0]),
-        (Word.BLOCK_ROWS, BLOCK_ROWS),
-        (Word.STATE_ROWS, state_rows.ctypes.data),
-        (Word.WORK_ROWS, work_rows.ctypes.data),
-        (Word.SCRATCH, scratch.ctypes.data),
-    ):
-        words[word] = value
-    return Plan(words, (table, weights, arena, n_applied, work, scratch, state_rows, work_rows))
+
+    def __init__(
+        self, table: Words, weights: FloatArray, arena: FloatArray, n_applied: Words, work_size: int, max_slots: int
+    ) -> None:
+        n_rows = max(max_slots, BLOCK_ROWS)
+        work, scratch = aligned_zeros(n_rows, work_size), aligned_zeros(SCRATCH_SIZE)
+        work_rows = work.ctypes.data + np.arange(n_rows, dtype=np.int64) * work.strides[0]
+        state_rows = np.zeros(n_rows, np.int64)
+        self._arrays = (table, weights, arena, n_applied, work, scratch, work_rows, state_rows)
+        self._words = np.zeros(len(PlanWord), np.int64)
+        for word, value in (
+            (PlanWord.PROGRAM, table.ctypes.data),
+            (PlanWord.N_OPS, len(table)),
+            (PlanWord.WEIGHTS, weights.ctypes.data),
+            (PlanWord.ARENA, arena.ctypes.data),
+            (PlanWord.STATE_BYTES, arena.strides[0]),
+            (PlanWord.N_APPLIED, n_applied.ctypes.data),
+            (PlanWord.WORK_BYTES, work.strides[0]),
+            (PlanWord.BLOCK_ROWS, BLOCK_ROWS),
+            (PlanWord.STATE_ROWS, state_rows.ctypes.data),
+            (PlanWord.WORK_ROWS, work_rows.ctypes.data),
+            (PlanWord.SCRATCH, scratch.ctypes.data),
+        ):
+            self._words[word] = value
+
+    @property
+    def address(self) -> int:
+        """Of its words; valid while the plan lives."""
+        return self._words.ctypes.data
 
 
-class Plan:
-    """Made by `make_plan`.
+class Call:
+    """What `run_program` is given: the slots and frames of one call, or of many alike.
+
+    Args:
+        plan: steps it.
 
     Attributes:
-        words: (12,) int64, what `run_program` takes; valid while the plan lives. One thread at a time may use it.
+        words: (6,) int64; valid while the call lives.
     """
 
-    __slots__ = ("_arrays", "words")
+    __slots__ = ("_kept", "_plan", "words")
 
-    def __init__(self, words: Words, arrays: Sequence[NDArray[Any]]) -> None:
-        self.words = words
-        self._arrays = arrays
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._kept: Sequence[NDArray[Any]] = ()
+        self.words = np.zeros(len(CallWord), np.int64)
+        self.words[CallWord.PLAN] = plan.address
+
+    def aim(self, slots: Words, x: FloatArray, y: FloatArray) -> Words:
+        """Step `slots` (n,) by x (n_frames, n, input_size) from now on; y (n_frames, n, output_size) is written.
+
+        Returns:
+            `words`.
+
+        Raises:
+            TypeError: an array is not writeable, not contiguous or of another dtype.
+        """
+        aim_at(self.words, slots, x, y)
+        self._kept = (slots, x, y)
+        return self.words
+
+
+@entry("void(int64[::1], int64[::1], float32[:,:,::1], float32[:,:,::1])")
+def aim_at(words: Words, slots: Words, x: FloatArray, y: FloatArray) -> None:
+    """Write the addresses of slots (n,), x (n_frames, n, ...) and y (n_frames, n, ...) into the words of a call."""
+    words[CallWord.SLOTS] = address_of(slots)
+    words[CallWord.N_SLOTS] = slots.size
+    words[CallWord.X] = address_of(x)
+    words[CallWord.Y] = address_of(y)
+    words[CallWord.N_FRAMES] = x.shape[0]

@@ -23,7 +23,7 @@ from streamrnn.kernels.opcodes import (
     WEIGHTS,
     Op,
 )
-from streamrnn.kernels.plan import Word
+from streamrnn.kernels.plan import CallWord, PlanWord
 from streamrnn.kernels.simd import PANEL_SIZE, address_of, load_int, load_scalar, store_int
 
 ALL_STEPPED = -1
@@ -156,10 +156,14 @@ def _run_op(op, weights, state_rows, work_rows, n_rows, work_bytes, scratch, bac
 @inlined
 def _run_block(plan, x, y, n_frames, n_sessions):
     """Step every session by `n_frames` frames, each frame of each session in a work row of its own."""
-    program, weights, scratch = _column(plan, Word.PROGRAM), _column(plan, Word.WEIGHTS), _column(plan, Word.SCRATCH)
-    state_rows, work_rows = _column(plan, Word.STATE_ROWS), _column(plan, Word.WORK_ROWS)
-    work_bytes, n_steps = _column(plan, Word.WORK_BYTES), _column(plan, Word.N_STEPS)
-    last = program + (_column(plan, Word.N_OPS) - 1) * OP_BYTES
+    program, weights, scratch = (
+        _column(plan, PlanWord.PROGRAM),
+        _column(plan, PlanWord.WEIGHTS),
+        _column(plan, PlanWord.SCRATCH),
+    )
+    state_rows, work_rows = _column(plan, PlanWord.STATE_ROWS), _column(plan, PlanWord.WORK_ROWS)
+    work_bytes, n_steps = _column(plan, PlanWord.WORK_BYTES), _column(plan, PlanWord.N_STEPS)
+    last = program + (_column(plan, PlanWord.N_OPS) - 1) * OP_BYTES
     n_rows = n_frames * n_sessions
     n_in, n_out = _column(program, N_IN), _column(last, N_IN)
     for r in range(n_rows):
@@ -178,40 +182,38 @@ def _run_block(plan, x, y, n_frames, n_sessions):
         op = end
     for r in range(n_rows):
         ops.copy(load_int(work_rows + 8 * r) + 4 * _column(last, SRC), y + r * 4 * n_out, n_out)
-    store_int(plan + 8 * Word.N_STEPS, n_steps + n_frames)
+    store_int(plan + 8 * PlanWord.N_STEPS, n_steps + n_frames)
 
 
-@entry("int64(int64[::1], int64[::1], float32[:,:,::1], float32[:,:,::1])")
-def run_program(words, slots, x, y):
-    """Step every session of a batch by `n_frames` frames.
+@entry("int64(int64[::1])")
+def run_program(words):
+    """Step every session of a batch by the frames of a call.
 
     Args:
-        words: of a `Plan`: program, weights, arena and scratch; the arena's rows in `slots` are updated in place.
-        slots: (n,) int64, distinct rows of the arena, at most the plan's `max_slots`.
-        x: (n_frames, n, input_size) float32, the frames of each slot.
-        y: (n_frames, n, output_size) float32, written.
+        words: of a `Call`: distinct slots, frames x (n_frames, n, input_size), outputs y (n_frames, n, output_size),
+            which are written, and the plan, whose rows in those slots are updated in place.
 
     Returns:
         -1 when all were stepped; else `frame * n + session` of the first frame refused (NaN, Inf, or not a token id),
         and then no state and no output has changed.
     """
     mode = flush_denormals()
-    plan, n_frames, n = address_of(words), x.shape[0], slots.size
-    program = _column(plan, Word.PROGRAM)
-    x_bytes, y_bytes = 4 * x.shape[2] * n, 4 * y.shape[2] * n
-    refused = _first_refused(address_of(x), n_frames * n, x.shape[2], _column(program, N_OUT))
+    plan, slots = words[CallWord.PLAN], words[CallWord.SLOTS]
+    x, y, n_frames, n = words[CallWord.X], words[CallWord.Y], words[CallWord.N_FRAMES], words[CallWord.N_SLOTS]
+    program = _column(plan, PlanWord.PROGRAM)
+    n_in, last = _column(program, N_IN), program + (_column(plan, PlanWord.N_OPS) - 1) * OP_BYTES
+    refused = _first_refused(x, n_frames * n, n_in, _column(program, N_OUT))
     if refused < 0 and n > 0:
         for s in range(n):
-            slot = slots[s]
-            store_int(
-                _column(plan, Word.STATE_ROWS) + 8 * s, _column(plan, Word.ARENA) + slot * words[Word.STATE_BYTES]
-            )
-            n_applied = _column(plan, Word.N_APPLIED) + 8 * slot
+            slot = load_int(slots + 8 * s)
+            row = _column(plan, PlanWord.ARENA) + slot * _column(plan, PlanWord.STATE_BYTES)
+            store_int(_column(plan, PlanWord.STATE_ROWS) + 8 * s, row)
+            n_applied = _column(plan, PlanWord.N_APPLIED) + 8 * slot
             store_int(n_applied, load_int(n_applied) + n_frames)
-        t, n_block = 0, max(1, _column(plan, Word.BLOCK_ROWS) // n)
+        t, n_block = 0, max(1, _column(plan, PlanWord.BLOCK_ROWS) // n)
         while t < n_frames:
             n_block = min(n_block, n_frames - t)
-            _run_block(plan, address_of(x) + t * x_bytes, address_of(y) + t * y_bytes, n_block, n)
+            _run_block(plan, x + t * n * 4 * n_in, y + t * n * 4 * _column(last, N_IN), n_block, n)
             t += n_block
     restore_mode(mode)
     return refused

@@ -29,7 +29,8 @@ VECTORS_PER_PANEL = PANEL_SIZE // WIDTH
 WEIGHT_BYTES = {Precision.FLOAT32: 4, Precision.BFLOAT16: 2, Precision.INT8: 1}
 
 
-def _forbid_unrolling(builder, branch):
+def forbid_unrolling(builder, branch):
+    """Mark the loop that the LLVM `branch` closes."""
     module = builder.module
     disable = module.add_metadata([ir.MetaDataString(module, "llvm.loop.unroll.disable")])
     loop = module.add_metadata([disable, ir.Constant(ir.IntType(32), len(module.metadata))])
@@ -89,7 +90,7 @@ def make_tile(n_sessions: int, n_panels: int, precision: Precision = Precision.F
         for phi, first, value in (*following, *zip(sums, initial, nexts, strict=True)):
             phi.add_incoming(first, before)
             phi.add_incoming(value, body)
-        _forbid_unrolling(builder, builder.cbranch(builder.icmp_signed("<", k_next, n), body, after))
+        forbid_unrolling(builder, builder.cbranch(builder.icmp_signed("<", k_next, n), body, after))
 
         builder.position_at_end(after)
         for value, (end, place) in zip(nexts, product(outs, v_bytes), strict=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from streamrnn.kernels.packing import FloatArray, aligned_zeros
-from streamrnn.kernels.plan import make_plan
+from streamrnn.kernels.plan import Call, Plan
 from streamrnn.kernels.runner import run_program
 from streamrnn.kernels.warmup import warmup
 from streamrnn.model.model import Model
@@ -18,11 +18,11 @@ def play(model: Model, frames: FloatArray, chunk: int) -> FloatArray:
     arena = aligned_zeros(1, max(program.state_size, 1))
     arena[0, : program.state_size] = program.initial_state
     slots = np.zeros(1, np.int64)
-    plan = make_plan(program.table, program.weights, arena, slots.copy(), program.work_size, 1)
+    call = Call(Plan(program.table, program.weights, arena, slots.copy(), program.work_size, 1))
     ys = np.empty((len(frames), 1, model.output_size), np.float32)
     for start in range(0, len(frames), chunk):
         x = np.ascontiguousarray(frames[start : start + chunk, None, :], np.float32)
-        run_program(plan.words, slots, x, ys[start : start + chunk])
+        run_program(call.aim(slots, x, ys[start : start + chunk]))
     return ys[:, 0]
 
 

@@ -8,6 +8,7 @@ import pytest
 from streamrnn import Engine, Limits
 from streamrnn.engine.lane import Lane
 from streamrnn.errors import FrameError, QueueFullError, SequenceError
+from streamrnn.kernels.plan import CallWord
 from tests.laws.nets import random_frames, random_model, same_bits
 
 LIMITS = Limits(max_sessions=8, max_batch=4, max_queue_frames=10, max_run_frames=5)
@@ -26,16 +27,19 @@ def engine(model):
 
 
 @pytest.fixture
-def calls(monkeypatch):
+def calls(engine, monkeypatch):
     """The kernel calls: (frames, sessions) of each."""
     made = []
-    run = Lane.run
+    lane = engine.open("m").lane
+    run = lane.run_program
 
-    def counted(self, slots, x, y):
-        made.append(x.shape[:2])
-        return run(self, slots, x, y)
+    def counted(words):
+        made.append((words[CallWord.N_FRAMES], words[CallWord.N_SLOTS]))
+        return run(words)
 
-    monkeypatch.setattr(Lane, "run", counted)
+    monkeypatch.setattr(lane, "run_program", counted)
+    for session in list(engine._sessions.values()):
+        session.close()
     return made
 
 

@@ -11,7 +11,7 @@ import pytest
 from streamrnn import Engine, Limits
 from streamrnn.engine import lane
 from streamrnn.errors import FrameError, OptionError
-from streamrnn.kernels.runner import run_program
+from streamrnn.kernels.plan import CallWord
 from tests.laws.nets import PRECISIONS, random_frames, random_model, same_bits
 
 N_SESSIONS = 13
@@ -25,14 +25,13 @@ class Watched(ThreadPoolExecutor):
         self.n_slots = []
         self.threads = set()
 
-    def submit(self, work, /, words, slots, x, y):
-        self.n_slots.append(len(slots))
+    def submit(self, work, /, words):
+        self.n_slots.append(words[CallWord.N_SLOTS])
 
         def noted():
             self.threads.add(get_ident())
-            return work(words, slots, x, y)
+            return work(words)
 
-        assert work is run_program
         return super().submit(noted)
 
 
@@ -112,7 +111,7 @@ def test_a_big_batch_is_split_evenly(helpers):
     assert N_SESSIONS * model.program.n_macs < 2 * lane.MIN_PART_MACS
     engine.step_many(sessions, random_frames(model, N_SESSIONS))
     assert helpers.n_slots == []
-    larger = random_model("lstm", 128, 512)
+    larger = random_model("lstm", 128, 800)
     engine, sessions = opened(larger, helpers, max_threads=2)
     engine.step_many(sessions, random_frames(larger, N_SESSIONS))
     assert helpers.n_slots == [7]

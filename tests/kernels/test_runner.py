@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamrnn.kernels.packing import aligned_zeros
-from streamrnn.kernels.plan import make_plan
+from streamrnn.kernels.plan import Call, Plan
 from streamrnn.kernels.runner import find_refused, run_program
 from streamrnn.kernels.warmup import warmup
 from tests.laws.nets import CELLS, N_TOKENS, random_frames, random_model, same_bits
@@ -31,8 +31,8 @@ def run(model, arena, slots, x, y, n_applied=None):
     warmup()
     program = model.program
     counts = np.zeros(len(arena), np.int64) if n_applied is None else n_applied
-    plan = make_plan(program.table, program.weights, arena, counts, program.work_size, len(slots))
-    return run_program(plan.words, np.array(slots, np.int64), x, y)
+    call = Call(Plan(program.table, program.weights, arena, counts, program.work_size, len(slots)))
+    return run_program(call.aim(np.array(slots, np.int64), x, y))
 
 
 @pytest.mark.parametrize("cell", CELLS)
