@@ -13,6 +13,7 @@ WORKERS ?= 2
 SET_UP := pyproject.toml clients/python/pyproject.toml constraints.txt
 RUN_STAMP := $(VENV)/.installed-run
 DEV_STAMP := $(VENV)/.installed-dev
+BENCH_STAMP := $(VENV)/.installed-bench
 
 .PHONY: help setup demo test lint format bench warmup soak clean
 
@@ -31,11 +32,16 @@ $(RUN_STAMP): $(SET_UP) | $(BIN)/python
 	@touch $@
 
 $(DEV_STAMP): $(SET_UP) $(RUN_STAMP)
-	@echo "== installing PyTorch, the test tools and the benchmark peers"
-	$(PIP) -e '.[server,cli,import,train,bench,dev]'
+	@echo "== installing PyTorch and the test tools"
+	$(PIP) -e '.[server,cli,import,train,dev]'
 	@touch $@
 
-setup: $(DEV_STAMP)  ## install everything that the other targets need
+$(BENCH_STAMP): $(DEV_STAMP)
+	@echo "== installing the benchmark peers"
+	$(PIP) -e '.[bench]'
+	@touch $@
+
+setup: $(DEV_STAMP)  ## install everything that the other targets need, but for the benchmarks' peers
 
 demo: $(RUN_STAMP)  ## serve two trained models, stream a recording, show outputs live, end with a table
 	@$(BIN)/streamrnn demo
@@ -60,7 +66,7 @@ test: $(DEV_STAMP)  ## all tests but the soak
 soak: $(DEV_STAMP)  ## a minute of sessions coming and going; outputs and memory are watched
 	$(BIN)/pytest -m soak -s
 
-bench: $(DEV_STAMP)  ## measure, beside the peers, on this machine
+bench: $(BENCH_STAMP)  ## measure, beside the peers, on this machine
 	$(BIN)/python -m benchmarks
 
 clean:  ## remove the virtual environment, caches and build leftovers

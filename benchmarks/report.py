@@ -6,16 +6,20 @@ import json
 import platform
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
+import rich.table
 from rich.console import Console
-from rich.table import Table
 
 RESULTS = Path(__file__).parent / "results"
-PACKAGES = ("streamrnn", "numpy", "numba", "llvmlite", "websockets", "uvloop", "msgspec", "onnxruntime", "torch")
+PACKAGES = (
+    *("streamrnn", "numpy", "numba", "llvmlite", "websockets", "uvloop", "msgspec"),
+    *("onnxruntime", "openvino", "torch"),
+)
 
 
 def _cpu_name() -> str:
@@ -60,11 +64,38 @@ def write(name: str, figures: Mapping[str, Any]) -> Path:
     return path
 
 
-def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table; the first column is text, the others are numbers."""
-    table = Table(title=title, title_justify="left")
-    for index, column in enumerate(columns):
-        table.add_column(column, justify="left" if index == 0 else "right")
-    for row in rows:
-        table.add_row(*row)
-    Console(width=max(100, Console().width)).print(table)
+@dataclass(frozen=True)
+class Table:
+    """A table of results; the first column is text, the others are numbers."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def show(table: Table) -> None:
+    """Print a table."""
+    drawn = rich.table.Table(title=table.title, title_justify="left")
+    for index, column in enumerate(table.columns):
+        drawn.add_column(column, justify="left" if index == 0 else "right")
+    for row in table.rows:
+        drawn.add_row(*row)
+    Console(width=max(140, Console().width)).print(drawn)
+
+
+def write_page(name: str, title: str, about: str, tables: Sequence[Table], plot: str) -> Path:
+    """Write `results/NAME.md`: the tables and the plot, with the machine and the command; its path."""
+    facts = environment()
+    packages = ", ".join(f"{package} {version}" for package, version in facts["packages"].items())
+    parts = [
+        f"# {title}",
+        about.strip(),
+        f"`{facts['command']}` on {facts['cpu']}, {facts['system']}, Python {facts['python']}; {packages}.",
+        f"![roofline]({plot})",
+    ]
+    for table in tables:
+        lines = [table.columns, ["---" if i == 0 else "--:" for i in range(len(table.columns))], *table.rows]
+        parts += [f"## {table.title}", "\n".join(f"| {' | '.join(line)} |" for line in lines)]
+    path = RESULTS / f"{name}.md"
+    path.write_text("\n\n".join(parts) + "\n")
+    return path

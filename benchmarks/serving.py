@@ -288,11 +288,8 @@ def main() -> None:
         for name in ("wall", "cpu")
     ]
     title = f"A served frame of {NET.name} + linear {OUTPUT_SIZE} beside bare echoes of the same bytes"
-    report.show(
-        title,
-        ["", "served us", *(f"{kind} us" for kind in ECHOES), *(f"/ {kind} (quartiles)" for kind in ECHOES)],
-        rows,
-    )
+    columns = ["", "served us", *(f"{kind} us" for kind in ECHOES), *(f"/ {kind} (quartiles)" for kind in ECHOES)]
+    report.show(report.Table(title, columns, rows))
     about = {"net": f"{NET.name} + linear {OUTPUT_SIZE}", "load_average_before": round(load, 2)}
     path = report.write("serving", {**about, "figures": figures})
     print(f"written: {path.relative_to(Path(__file__).parent.parent)}")

@@ -59,7 +59,7 @@ def main() -> None:
             no_directory.touch()
             seconds["no cache"].append(ready_s(no_directory / "kernels"))
     rows = [[kind, f"{median(values):.2f}", f"{max(values):.2f}"] for kind, values in seconds.items()]
-    report.show("`streamrnn serve` until ready", ["start", "median s", "longest s"], rows)
+    report.show(report.Table("`streamrnn serve` until ready", ["start", "median s", "longest s"], rows))
     figures = {kind: report.spread(values) for kind, values in seconds.items()}
     print("written:", report.write("start", {"ready_s": figures}).name)
 

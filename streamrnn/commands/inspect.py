@@ -6,11 +6,12 @@ import json
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from streamrnn.commands.machine import Limit
+from streamrnn.commands.precision import parse_precision_name
+from streamrnn.model.precision import PrecisionName
 
 if TYPE_CHECKING:
     from streamrnn.model.model import Model
@@ -21,6 +22,10 @@ RUN_FRAMES = 64
 
 def inspect(
     file: Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="A model file.")],
+    precision: Annotated[
+        str,
+        typer.Option(callback=parse_precision_name, metavar="NAME", help="Keep weights as float32, bfloat16 or int8."),
+    ] = "float32",
     measure: Annotated[bool, typer.Option("--measure/--no-measure", help="Also time steps on this machine.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")] = False,
 ) -> None:
@@ -30,7 +35,7 @@ def inspect(
     """
     import streamrnn
 
-    model = streamrnn.load_model(file)
+    model = streamrnn.load_model(file, cast(PrecisionName, precision))
     facts = facts_of(model) | ({"measured": measured(model)} if measure else {})
     typer.echo(json.dumps(facts, indent=2) if as_json else as_text(file.name, facts))
 
@@ -42,7 +47,6 @@ def facts_of(model: Model) -> dict[str, Any]:
     from streamrnn.kernels.opcodes import N_IN, N_OUT, OPCODE, Op
 
     program = model.program
-    limit = Limit(program.n_macs, program.weights.nbytes)
     return {
         "digest": model.digest,
         "input": {"size": model.input_size, "kind": model.input_kind, "n_tokens": model.n_tokens},
@@ -54,8 +58,9 @@ def facts_of(model: Model) -> dict[str, Any]:
         "program": [
             {"op": Op(row[OPCODE]).name, "n_in": int(row[N_IN]), "n_out": int(row[N_OUT])} for row in program.table
         ],
-        "limit": {"step_us": limit.step_us, "n_macs": limit.n_macs, "weight_bytes": limit.weight_bytes},
-        "limit_text": limit.describe(),
+        "precision": model.precision,
+        "n_macs": program.n_macs,
+        "weight_bytes": program.weights.nbytes,
         "card": msgspec.to_builtins(model.card),
     }
 
@@ -73,11 +78,12 @@ def _layer(model: Model, index: int) -> dict[str, Any]:
     }
 
 
-def measured(model: Model) -> dict[str, float]:
-    """Time `session.step` of one frame (median) and `session.run` per frame, in microseconds, on this machine."""
+def measured(model: Model) -> dict[str, Any]:
+    """Time `session.step` of one frame (median) and `session.run` per frame, beside their limit, all in us."""
     import numpy as np
 
     import streamrnn
+    from streamrnn.commands.machine import limit_of
 
     streamrnn.warmup()
     engine = streamrnn.Engine(limits=streamrnn.Limits(max_sessions=1))
@@ -85,7 +91,9 @@ def measured(model: Model) -> dict[str, float]:
     session = engine.open("measured")
     frame, frames = (np.zeros(shape, np.float32) for shape in (model.input_size, (RUN_FRAMES, model.input_size)))
     step_us = _median_us(lambda: session.step(frame))
-    return {"step_us": step_us, "run_us_per_frame": _median_us(lambda: session.run(frames)) / RUN_FRAMES}
+    run_us = _median_us(lambda: session.run(frames)) / RUN_FRAMES
+    limit = limit_of(model)
+    return {"step_us": step_us, "run_us_per_frame": run_us, "limit_us": limit.step_us, "limit": limit.describe()}
 
 
 def _median_us(call: Any) -> float:
@@ -126,8 +134,9 @@ def _totals(facts: dict[str, Any]) -> Iterable[tuple[str, str]]:
     state = ", ".join(f"{region['name']} {region['size']}" for region in facts["state"])
     yield "parameters", f"{facts['n_parameters']:,}"
     yield "state", f"{facts['state_bytes']:,} bytes a session ({state or 'none'})"
-    yield "limit", facts["limit_text"]
+    yield "step", f"{facts['n_macs']:,} MACs, {facts['weight_bytes']:,} bytes of {facts['precision']} weights"
     if times := facts.get("measured"):
+        yield "limit", times["limit"]
         yield "measured", f"{times['step_us']:.2f} us a lone step, {times['run_us_per_frame']:.2f} us a frame in a run"
     yield "digest", facts["digest"]
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Annotated, cast, get_args
+from typing import Annotated, cast
 
 import typer
 
+from streamrnn.commands.precision import parse_precision_name
 from streamrnn.limits import Limits
 from streamrnn.model.precision import PrecisionName
 
@@ -48,13 +49,6 @@ def parse_log_level(text: str) -> str:
     if text.lower() not in LOG_LEVELS:
         raise typer.BadParameter(f"expected one of {', '.join(LOG_LEVELS)}, got {text!r}")
     return text.lower()
-
-
-def parse_precision_name(text: str) -> str:
-    """Check a precision's name."""
-    if text not in get_args(PrecisionName):
-        raise typer.BadParameter(f"expected one of {', '.join(get_args(PrecisionName))}, got {text!r}")
-    return text
 
 
 def serve(

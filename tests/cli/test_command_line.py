@@ -84,7 +84,7 @@ def test_an_unwritable_target_is_one_line(capsys, model_files, tmp_path):
 
 
 def test_a_bug_is_one_line_too(capsys, monkeypatch, model_files):
-    def broken(path):
+    def broken(path, precision):
         raise ZeroDivisionError("made up")
 
     monkeypatch.setattr(streamrnn, "load_model", broken)
