@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 import streamrnn
-
 from tests.laws.nets import random_frames, random_model
 from tests.laws.test_laws import engine_of
 
