@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from streamrnn.engine.lane import Lane
     from streamrnn.model.model import Model
 
+_ARRAY = np.ndarray
 _FLOAT32 = np.dtype(np.float32)
 
 
@@ -142,7 +143,8 @@ class Session:
         """
         if self.slot < 0 or self.n_pending:
             self.require_idle("step")
-        if x.__class__ is not np.ndarray or x.dtype != _FLOAT32 or x.shape != self._shape:
+        # Equal types are the same object but for unpickled arrays, and `is` is three times sooner.
+        if x.__class__ is not _ARRAY or (x.dtype is not _FLOAT32 and x.dtype != _FLOAT32) or x.shape != self._shape:
             raise self._wrong_form(x, f"({self.model.input_size},)")
         lane = self.lane
         if out is not None:
