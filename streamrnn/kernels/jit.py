@@ -35,9 +35,10 @@ def pasted(function: Callable[..., Any]) -> Any:
 def outlined(function: Callable[..., Any]) -> Any:
     """A part of a kernel that is compiled once and called, to keep compile time and code size down.
 
-    Nest few of them: numba optimises every function together with all that it calls, so each level costs again.
+    Nest few of them: numba optimises every function together with all that it calls, so each level costs again. That
+    it is not inlined must be said: else it takes that from whichever function happens to call it first.
     """
-    return njit(**INNER)(function)
+    return njit(forceinline=False, **INNER)(function)
 
 
 def entry(signature: str) -> Callable[[Callable[..., Any]], Any]:

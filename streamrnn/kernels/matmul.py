@@ -2,8 +2,8 @@
 
 Weights stand in groups of `GROUP_SIZE` panels, each contiguous over k, and one smaller group at the end (`packing`). A
 lone session reads a group as one stream, with enough chains in registers to hide the latency of a multiply-add; its
-groups are read forwards and backwards in turn (`backwards`), so that a step begins with the weights that the step
-before has left in the caches. A batch reads a slice of a group for six sessions at a time. Narrow weights are widened
+groups are read forwards and backwards in turn, so that a step begins with the weights that the step before has left in
+the caches. A batch reads a slice of a group for six sessions at a time. Narrow weights are widened
 as they are loaded by a lone session, and once per batch, in blocks that stay in the level-1 cache.
 """
 
@@ -30,33 +30,23 @@ SCRATCH_SIZE = BLOCK_SIZE * SLICE_PANELS * PANEL_SIZE
 """Floats of scratch that narrow weights need."""
 
 
-def _make_alone(precision):
-    """The product of one session with weights of one precision."""
-    group_tile = make_tile(1, GROUP_SIZE, precision)
+def _make_group(precision):
+    """The product of one session with one group of weights of one precision."""
+    whole = make_tile(1, GROUP_SIZE, precision)
     tail_1, tail_2, tail_3 = (make_tile(1, n, precision) for n in (1, 2, 3))
     tail_4, tail_5, tail_6, tail_7 = (make_tile(1, n, precision) for n in (4, 5, 6, 7))
     row_bytes = WEIGHT_BYTES[precision] * PANEL_SIZE
     has_wide_groups = GROUP_SIZE > 4
 
     @outlined
-    def alone(rows, offset, init, out, weights, n_panels, n_k, backwards):
-        n_groups = n_panels // GROUP_SIZE
-        group_bytes = n_k * GROUP_SIZE * row_bytes
-        out_bytes = GROUP_SIZE * PANEL_ROW_BYTES
-        for i in range(n_groups):
-            g = n_groups - 1 - i if backwards else i
-            place = g * out_bytes
-            group_tile(
-                rows, offset, init + place, 0, out + place, 0, weights + g * group_bytes, GROUP_SIZE * row_bytes, n_k
-            )
-        n = n_panels - n_groups * GROUP_SIZE
-        w, a, b, stride = (
-            weights + n_groups * group_bytes,
-            init + n_groups * out_bytes,
-            out + n_groups * out_bytes,
-            n * row_bytes,
-        )
-        if n == 1:
+    def group(rows, offset, init, out, weights, n_panels, n_k, g):
+        n = min(GROUP_SIZE, n_panels - g * GROUP_SIZE)
+        w = weights + g * n_k * GROUP_SIZE * row_bytes
+        a, b = init + g * GROUP_SIZE * PANEL_ROW_BYTES, out + g * GROUP_SIZE * PANEL_ROW_BYTES
+        stride = n * row_bytes
+        if n == GROUP_SIZE:
+            whole(rows, offset, a, 0, b, 0, w, GROUP_SIZE * row_bytes, n_k)
+        elif n == 1:
             tail_1(rows, offset, a, 0, b, 0, w, stride, n_k)
         elif n == 2:
             tail_2(rows, offset, a, 0, b, 0, w, stride, n_k)
@@ -72,12 +62,38 @@ def _make_alone(precision):
             elif n == 7:
                 tail_7(rows, offset, a, 0, b, 0, w, stride, n_k)
 
-    return alone
+    return group
 
 
-_alone_float32 = _make_alone(Precision.FLOAT32)
-_alone_bfloat16 = _make_alone(Precision.BFLOAT16)
-_alone_int8 = _make_alone(Precision.INT8)
+_group_float32 = _make_group(Precision.FLOAT32)
+_group_bfloat16 = _make_group(Precision.BFLOAT16)
+_group_int8 = _make_group(Precision.INT8)
+
+
+@inlined
+def group_alone(rows, offset, init, out, weights, n_panels, n_k, precision, g):
+    """`out = init + x @ w` of one session for the outputs of group `g`; the rest is as in `matmul_batch`."""
+    if precision == Precision.FLOAT32:
+        _group_float32(rows, offset, init, out, weights, n_panels, n_k, g)
+    elif precision == Precision.BFLOAT16:
+        _group_bfloat16(rows, offset, init, out, weights, n_panels, n_k, g)
+    else:
+        _group_int8(rows, offset, init, out, weights, n_panels, n_k, g)
+
+
+@inlined
+def n_groups(n_panels):
+    """Groups of so many panels."""
+    return (n_panels + GROUP_SIZE - 1) // GROUP_SIZE
+
+
+@inlined
+def matmul_alone(rows, offset, init, out, weights, n_panels, n_k, precision, backwards):
+    """`out = init + x @ w` of one session, its groups in order or `backwards`; the rest is as in `matmul_batch`."""
+    n = n_groups(n_panels)
+    for i in range(n):
+        g = n - 1 - i if backwards else i
+        group_alone(rows, offset, init, out, weights, n_panels, n_k, precision, g)
 
 
 def _make_sweep(n_panels):
@@ -144,7 +160,16 @@ def _weight_bytes(precision):
 
 
 @outlined
-def _together(rows, n_sessions, offset, init, init_stride, out, out_stride, weights, n_panels, n_k, precision, scratch):
+def matmul_batch(
+    rows, n_sessions, offset, init, init_stride, out, out_stride, weights, n_panels, n_k, precision, scratch
+):
+    """`out = init + x @ w` of every session of a batch of at least two; addresses, strides and offsets in bytes (intp).
+
+    rows: address of (n_sessions,) int64, the addresses of the sessions' rows; x (n_k,) float32 starts `offset` bytes
+    into each. init: where the first session's chains start, (n_panels * 16,) float32, `init_stride` apart (0: one bias
+    for all). out: the same for the results, which may be `init`. weights: packed, of a `Precision`. scratch: address of
+    `SCRATCH_SIZE` floats.
+    """
     panel_bytes = _weight_bytes(precision) * PANEL_SIZE
     n_grouped = n_panels - n_panels % GROUP_SIZE
     p = 0
@@ -177,26 +202,3 @@ def _together(rows, n_sessions, offset, init, init_stride, out, out_stride, weig
                 )
                 a, a_stride = b, out_stride  # the chains go on where the block before has left them
         p += n
-
-
-@outlined
-def matmul(
-    rows, n_sessions, offset, init, init_stride, out, out_stride, weights, n_panels, n_k, precision, scratch, backwards
-):
-    """`out = init + x @ w` of every session of a batch; all addresses, strides and offsets are bytes (intp).
-
-    rows: address of (n_sessions,) int64, the addresses of the sessions' rows; x (n_k,) float32 starts `offset` bytes
-    into each. init: where the first session's chains start, (n_panels * 16,) float32, `init_stride` apart (0: one bias
-    for all). out: the same for the results, which may be `init`. weights: packed, of a `Precision`. scratch: address of
-    `SCRATCH_SIZE` floats. backwards: the order in which a lone session reads its groups; no bit depends on it.
-    """
-    if n_sessions > 1:
-        _together(
-            rows, n_sessions, offset, init, init_stride, out, out_stride, weights, n_panels, n_k, precision, scratch
-        )
-    elif precision == Precision.FLOAT32:
-        _alone_float32(rows, offset, init, out, weights, n_panels, n_k, backwards)
-    elif precision == Precision.BFLOAT16:
-        _alone_bfloat16(rows, offset, init, out, weights, n_panels, n_k, backwards)
-    else:
-        _alone_int8(rows, offset, init, out, weights, n_panels, n_k, backwards)

@@ -6,9 +6,12 @@ the weight buffer. "Padded" sizes are rounded up to `PANEL_SIZE`; every region s
 
 from enum import IntEnum
 
-N_COLUMNS = 9
-OPCODE, SRC, DST, N_IN, N_OUT, WEIGHTS, BIAS, STATE, PRECISION = range(N_COLUMNS)
-"""Columns. `BIAS` is -1 where an op has none; two-operand ops use `BIAS` as their second source offset (`SRC2`)."""
+N_COLUMNS = 10
+OPCODE, SRC, DST, N_IN, N_OUT, WEIGHTS, BIAS, STATE, PRECISION, PAIRED = range(N_COLUMNS)
+"""Columns. `BIAS` is -1 where an op has none; two-operand ops use `BIAS` as their second source offset (`SRC2`).
+
+`PAIRED` is 1 in a `LINEAR` that a lone frame takes together with the `LINEAR_STATE` that goes on with its chains.
+"""
 SRC2 = BIAS
 
 

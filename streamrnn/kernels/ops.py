@@ -125,7 +125,7 @@ def softmax(src, dst, n_exact, logarithm):
     fill(dst, n_exact, n, 0.0)
 
 
-@outlined
+@inlined
 def lstm_update(gates, h, c, out, n):
     """`c = f * c + i * g`, `h = o * tanh(c)` from the pre-activations i, f, g, o (PyTorch's order), `n` floats each.
 
@@ -144,7 +144,7 @@ def lstm_update(gates, h, c, out, n):
         store(out + j, hidden)
 
 
-@outlined
+@inlined
 def gru_update(gates, h, out, n):
     """`h = n + z * (h - n)` with `n = tanh(xn + r * hn)`, from the pre-activations xn, r, z, hn, `n` floats each.
 

@@ -55,7 +55,7 @@ class Plan:
     """A program bound to an arena. One thread at a time may step by it.
 
     Args:
-        table: (n_ops, 9) int64, see `opcodes`.
+        table: (n_ops, 10) int64, see `opcodes`.
         weights: float32, packed by the compiler.
         arena: (n_slots, state_size) float32, updated in place by `run_program`.
         n_applied: (n_slots,) int64, raised by the frames that each slot has stepped.

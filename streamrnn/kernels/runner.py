@@ -8,7 +8,7 @@ before any state is touched, and each op writes only the rows of its own session
 from streamrnn.kernels import ops
 from streamrnn.kernels.floatmode import flush_denormals, restore_mode
 from streamrnn.kernels.jit import entry, inlined, outlined, pasted
-from streamrnn.kernels.matmul import matmul
+from streamrnn.kernels.matmul import group_alone, matmul_alone, matmul_batch, n_groups
 from streamrnn.kernels.opcodes import (
     BIAS,
     DST,
@@ -16,6 +16,7 @@ from streamrnn.kernels.opcodes import (
     N_IN,
     N_OUT,
     OPCODE,
+    PAIRED,
     PRECISION,
     SRC,
     SRC2,
@@ -24,7 +25,7 @@ from streamrnn.kernels.opcodes import (
     Op,
 )
 from streamrnn.kernels.plan import CallWord, PlanWord
-from streamrnn.kernels.simd import PANEL_SIZE, address_of, load_int, load_scalar, store_int
+from streamrnn.kernels.simd import GROUP_SIZE, PANEL_SIZE, address_of, load_int, load_scalar, store_int
 
 ALL_STEPPED = -1
 OP_BYTES = 8 * N_COLUMNS
@@ -55,29 +56,53 @@ def _first_refused(x, n_rows, n_in, n_tokens):
     return ALL_STEPPED
 
 
-@pasted
-def _linear(op, weights, state_rows, work_rows, n_rows, work_bytes, scratch, backwards):
-    """LINEAR and LINEAR_STATE: start at a bias, or go on with the chains that another op began."""
-    out = load_int(work_rows) + 4 * _column(op, DST)
-    bias = _column(op, BIAS)
-    has_bias = bias >= 0
-    init = weights + 4 * bias if has_bias else out
+@inlined
+def _product(op, weights, state_rows, work_rows):
+    """Of a LINEAR or LINEAR_STATE op: rows, offset, init, out, weights, n_panels, n_k and precision for `matmul`."""
     is_state = _column(op, OPCODE) == Op.LINEAR_STATE
-    matmul(
+    out, bias = load_int(work_rows) + 4 * _column(op, DST), _column(op, BIAS)
+    return (
         state_rows if is_state else work_rows,
-        n_rows,
         4 * _column(op, STATE if is_state else SRC),
-        init,
-        0 if has_bias else work_bytes,
+        weights + 4 * bias if bias >= 0 else out,
         out,
-        work_bytes,
         weights + 4 * _column(op, WEIGHTS),
         _column(op, N_OUT) // PANEL_SIZE,
         _column(op, N_IN),
         _column(op, PRECISION),
-        scratch,
-        backwards,
     )
+
+
+@inlined
+def _linear(op, weights, state_rows, work_rows, n_rows, work_bytes, scratch, backwards):
+    """LINEAR and LINEAR_STATE: start at a bias, or go on with the chains that another op began."""
+    rows, offset, init, out, packed, n_panels, n_k, precision = _product(op, weights, state_rows, work_rows)
+    if n_rows == 1:
+        matmul_alone(rows, offset, init, out, packed, n_panels, n_k, precision, backwards)
+    else:
+        init_bytes = 0 if _column(op, BIAS) >= 0 else work_bytes
+        matmul_batch(rows, n_rows, offset, init, init_bytes, out, work_bytes, packed, n_panels, n_k, precision, scratch)
+
+
+@inlined
+def _linear_pair(first, second, weights, state_rows, work_rows, backwards):
+    """A paired LINEAR and its LINEAR_STATE for one session, a group of each in turn, first to last or backwards.
+
+    A step then begins with the weights of both that were read last. The second's outputs may start some panels after
+    the first's; a group of it waits until the chains that it goes on with are there.
+    """
+    rows, offset, init, out, packed, n_panels, n_k, precision = _product(first, weights, state_rows, work_rows)
+    rows2, offset2, init2, out2, packed2, n_panels2, n_k2, _ = _product(second, weights, state_rows, work_rows)
+    n, n2 = n_groups(n_panels), n_groups(n_panels2)
+    shift = (_column(second, DST) - _column(first, DST)) // PANEL_SIZE
+    lag = shift // GROUP_SIZE if backwards else n_groups(shift)
+    n_turns = max(n, n2 + lag)
+    for turn in range(n_turns):
+        g = n_turns - 1 - turn if backwards else turn
+        if g < n:
+            group_alone(rows, offset, init, out, packed, n_panels, n_k, precision, g)
+        if g >= lag and g - lag < n2:
+            group_alone(rows2, offset2, init2, out2, packed2, n_panels2, n_k2, precision, g - lag)
 
 
 @pasted
@@ -168,7 +193,7 @@ def _run_block(plan, x, y, n_frames, n_sessions):
     n_in, n_out = _column(program, N_IN), _column(last, N_IN)
     for r in range(n_rows):
         ops.copy(x + r * 4 * n_in, load_int(work_rows + 8 * r) + 4 * _column(program, DST), n_in)
-    op = program + OP_BYTES
+    op, put_off = program + OP_BYTES, 0
     while op < last:
         end, n_turns, n = op + OP_BYTES, 1, n_rows
         if _column(op, OPCODE) == Op.SCAN:
@@ -177,8 +202,15 @@ def _run_block(plan, x, y, n_frames, n_sessions):
             n_turns, n = n_frames, n_sessions
         for t in range(n_turns):
             backwards = (n_steps + t) & 1
+            rows = work_rows + 8 * t * n_sessions
             for each in range(op, end, OP_BYTES):
-                _run_op(each, weights, state_rows, work_rows + 8 * t * n_sessions, n, work_bytes, scratch, backwards)
+                if n_rows == 1 and _column(each, PAIRED) != 0:
+                    put_off = each
+                elif put_off != 0 and _column(each, OPCODE) == Op.LINEAR_STATE:
+                    _linear_pair(put_off, each, weights, state_rows, rows, backwards)
+                    put_off = 0
+                else:
+                    _run_op(each, weights, state_rows, rows, n, work_bytes, scratch, backwards)
         op = end
     for r in range(n_rows):
         ops.copy(load_int(work_rows + 8 * r) + 4 * _column(last, SRC), y + r * 4 * n_out, n_out)

@@ -16,6 +16,7 @@ from streamrnn.kernels.opcodes import (
     N_IN,
     N_OUT,
     OPCODE,
+    PAIRED,
     PRECISION,
     SRC,
     SRC2,
@@ -37,6 +38,12 @@ MAP_OPS = {
     "log_softmax": Op.LOG_SOFTMAX,
 }
 
+MIN_PAIRED_WEIGHTS = 150_000
+"""Weights of a cell, over its input and its state, from which a lone frame takes a group of each in turn.
+
+They then leave the level-2 cache, or nearly; a group of each would not fit into level 1 together in smaller cells.
+"""
+
 
 @dataclass(frozen=True)
 class StateRegion:
@@ -52,7 +59,7 @@ class Program:
     """The compiled form of a model, as `run_program` takes it."""
 
     table: NDArray[np.int64]
-    """(n_ops, 9), see `kernels.opcodes`."""
+    """(n_ops, 10), see `kernels.opcodes`."""
     weights: FloatArray
     """(n_weights,) packed."""
     initial_state: FloatArray
@@ -247,6 +254,15 @@ class _Compiler:
             precision=self._precision,
         )
 
+    def _pair(self, node: Node) -> None:
+        """Let a lone frame take the product just written together with that over the state, if both are large.
+
+        Not int8 ones: their sums are scaled in between.
+        """
+        n_weights = sum(self._tensor(node, short).size for short in ("weight_ih", "weight_hh"))
+        if self._rows[-1][OPCODE] == Op.LINEAR and n_weights >= MIN_PAIRED_WEIGHTS:
+            self._rows[-1][PAIRED] = 1
+
     def _int8_linear(
         self, gates: list[FloatArray], n_out: int, dst: int, src: int, state: int | None, start: int | None
     ) -> None:
@@ -283,6 +299,7 @@ class _Compiler:
         op = Op.LSTM if node.kind == "lstm" else Op.RNN_RELU if node.nonlinearity == "relu" else Op.RNN_TANH
         bias = [_sum(x, h) for x, h in zip(*self._biases(node), strict=True)]
         self._linear(self._gates(node, "weight_ih"), gates, src=src, bias=bias)
+        self._pair(node)
         first = len(self._rows)
         self._linear(self._gates(node, "weight_hh"), gates, state=h)
         self._op(op, src=gates, dst=dst, n_out=n, state=h)
@@ -296,6 +313,7 @@ class _Compiler:
         b_r, b_z = _sum(bx_r, bh_r), _sum(bx_z, bh_z)
         if node.reset == "after":
             self._linear([x_n, x_r, x_z], gates, src=src, bias=[bx_n, b_r, b_z])
+            self._pair(node)
             self._op(Op.BIAS, dst=gates + 3 * n, n_out=n, bias=self._weights.vector(bh_n))
             first = len(self._rows)
             self._linear([h_r, h_z, h_n], gates + n, state=h)
@@ -303,6 +321,7 @@ class _Compiler:
         else:
             reset = gates + 3 * n
             self._linear([x_r, x_z, x_n], gates, src=src, bias=[b_r, b_z, _sum(bx_n, bh_n)])
+            self._pair(node)
             first = len(self._rows)
             self._linear([h_r, h_z], gates, state=h)
             self._op(Op.GRU_RESET, src=gates, dst=reset, n_out=n, state=h)

@@ -19,7 +19,7 @@ for cell in CELLS:
     for precision in PRECISIONS:
         digest = hashlib.sha256()
         for i, h in (1, 1), (3, 17), (20, 40), (33, 70):
-            model = random_model(cell, i, h, precision=precision)
+            model = random_model(cell, i, h, precision=precision, paired=h > 20)
             engine = engine_of(model)
             sessions = [engine.open("m") for _ in range(7)]
             for frames in random_frames(model, 20, 7):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import get_args
+from unittest.mock import patch
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamrnn import Model, Node, Spec
+from streamrnn.model import compiler
 from streamrnn.model.precision import PrecisionName, to_bfloat16, to_int8
 from streamrnn.model.spec import Kind, tensor_shapes
 
@@ -122,11 +124,17 @@ def random_tensors(spec: Spec, seed: int) -> dict[str, NDArray[np.float32]]:
 
 
 def random_model(
-    cell: str, input_size: int, hidden_size: int, seed: int = 0, precision: PrecisionName = "float32"
+    cell: str,
+    input_size: int,
+    hidden_size: int,
+    seed: int = 0,
+    precision: PrecisionName = "float32",
+    paired: bool = False,
 ) -> Model:
-    """A model of the kind `cell`; some kinds have inputs of a size of their own."""
+    """A model of the kind `cell`; some kinds have inputs of a size of their own. `paired`: as only large ones are."""
     spec = SPECS[cell](input_size, hidden_size)
-    return Model(spec, random_tensors(spec, seed), precision=precision)
+    with patch.object(compiler, "MIN_PAIRED_WEIGHTS", 0 if paired else compiler.MIN_PAIRED_WEIGHTS):
+        return Model(spec, random_tensors(spec, seed), precision=precision)
 
 
 def tensors_as_stepped(model: Model) -> dict[str, NDArray[np.float32]]:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import streamrnn
+from streamrnn.kernels.opcodes import PAIRED
 from streamrnn.model.precision import PrecisionName
 from tests.laws.examples import tried
 from tests.laws.nets import CELLS, PRECISIONS, random_frames, random_model, same_bits, tensors_as_stepped
@@ -35,7 +36,7 @@ def engine_of(model: streamrnn.Model, **limits: int) -> streamrnn.Engine:
 
 @st.composite
 def models(draw, cell: str, precision: PrecisionName) -> streamrnn.Model:
-    return random_model(cell, draw(SIZES), draw(SIZES), draw(SEEDS), precision)
+    return random_model(cell, draw(SIZES), draw(SIZES), draw(SEEDS), precision, draw(st.booleans()))
 
 
 def cuts_of(data, n: int) -> list[slice]:
@@ -198,3 +199,28 @@ def test_law_7_nan_stays_at_home(cell, precision, data, n_sessions, seed, poison
                 assert same_bits(ys[i], expected[i][t])
     sessions[sick].reset()
     assert same_bits(sessions[sick].run(frames[:, sick]), expected[sick])
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "gru, reset before", "rnn tanh"])
+@pytest.mark.parametrize("hidden_size", [16, 48, 64, 72, 128, 176, 256])
+def test_pairs_of_products_give_the_same_bits(cell, hidden_size):
+    """Alone, products over input and state go in pairs of groups; in a batch and a chunk they do not."""
+    model = random_model(cell, 24, hidden_size, paired=True)
+    apart = random_model(cell, 24, hidden_size)
+    table = model.program.table
+    assert table[:, PAIRED].sum() == 1
+    assert model.digest == apart.digest
+    engine, frames = engine_of(model), random_frames(model, 9, 3)
+    sessions = [engine.open("m") for _ in range(3)]
+    together = np.array([engine.step_many(sessions, x) for x in frames])
+    for i in range(3):
+        session = engine.open("m")
+        assert same_bits(np.array([session.step(x) for x in frames[:, i]]), together[:, i])
+        assert same_bits(engine.open("m").run(frames[:, i]), together[:, i])
+        assert same_bits(engine_of(apart).open("m").run(frames[:, i]), together[:, i])
+
+
+def test_large_cells_are_paired_and_small_ones_are_not():
+    assert random_model("lstm", 80, 256).program.table[:, PAIRED].any()
+    assert not random_model("lstm", 64, 128).program.table[:, PAIRED].any()
+    assert not random_model("lstm", 80, 256, precision="int8").program.table[:, PAIRED].any()
