@@ -8,16 +8,9 @@ loads them, and once per batch, in blocks that stay in the level-1 cache.
 """
 
 from streamrnn.kernels.jit import inlined, outlined
+from streamrnn.kernels.memory import load_bfloat16, load_int8, store
 from streamrnn.kernels.opcodes import Precision
-from streamrnn.kernels.simd import (
-    GROUP_SIZE,
-    PANEL_SIZE,
-    VECTOR_BYTES,
-    WIDTH,
-    load_bfloat16,
-    load_int8,
-    store,
-)
+from streamrnn.kernels.simd import GROUP_SIZE, PANEL_SIZE, VECTOR_BYTES, WIDTH
 from streamrnn.kernels.tile import WEIGHT_BYTES, make_tile
 
 PANEL_ROW_BYTES = 4 * PANEL_SIZE

@@ -6,20 +6,8 @@ padding of its result is never read (a linear op reads exactly `N_IN` inputs).
 
 from streamrnn.kernels.activations import exp, log, max_lanes, maximum, relu, sigmoid, sum_lanes, tanh
 from streamrnn.kernels.jit import inlined, outlined
-from streamrnn.kernels.simd import (
-    PANEL_SIZE,
-    VECTOR_BYTES,
-    WIDTH,
-    broadcast,
-    fma,
-    is_zero,
-    lane,
-    load,
-    load_first,
-    store,
-    store_first,
-    store_scalar,
-)
+from streamrnn.kernels.memory import load, load_first, store, store_first, store_scalar
+from streamrnn.kernels.simd import PANEL_SIZE, VECTOR_BYTES, WIDTH, broadcast, fma, is_zero, lane
 
 PANEL_BYTES = 4 * PANEL_SIZE
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from streamrnn.kernels.jit import entry
 from streamrnn.kernels.matmul import SCRATCH_SIZE
+from streamrnn.kernels.memory import address_of
 from streamrnn.kernels.packing import FloatArray, aligned_zeros
-from streamrnn.kernels.simd import address_of
 
 Words = NDArray[np.int64]
 

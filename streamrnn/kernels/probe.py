@@ -8,7 +8,8 @@ from numba.core import types
 from numba.extending import intrinsic
 
 from streamrnn.kernels.jit import tool
-from streamrnn.kernels.simd import VECTOR_BYTES, WIDTH, address_of, call_lanes, load_lanes, store_lanes
+from streamrnn.kernels.memory import address_of, load_lanes, store_lanes
+from streamrnn.kernels.simd import VECTOR_BYTES, WIDTH, call_lanes
 from streamrnn.kernels.tile import forbid_unrolling
 
 N_CHAINS = 12

@@ -9,6 +9,7 @@ from streamrnn.kernels import ops
 from streamrnn.kernels.floatmode import flush_denormals, restore_mode
 from streamrnn.kernels.jit import entry, inlined, outlined, pasted
 from streamrnn.kernels.matmul import group_alone, matmul_alone, matmul_batch, n_groups
+from streamrnn.kernels.memory import address_of, load_int, load_scalar, store_int
 from streamrnn.kernels.opcodes import (
     BIAS,
     DST,
@@ -25,7 +26,7 @@ from streamrnn.kernels.opcodes import (
     Op,
 )
 from streamrnn.kernels.plan import CallWord, PlanWord
-from streamrnn.kernels.simd import GROUP_SIZE, PANEL_SIZE, address_of, load_int, load_scalar, store_int
+from streamrnn.kernels.simd import GROUP_SIZE, PANEL_SIZE
 
 ALL_STEPPED = -1
 OP_BYTES = 8 * N_COLUMNS

@@ -1,9 +1,9 @@
 """A vector of float32 lanes as a numba type, so that kernels read as formulas and never depend on auto-vectorisation.
 
-Vectors live in registers; `load` and `store` move them by address (an intp from `address_of`). Lane-wise `+ - * /`
-are single IEEE operations and `fma` is one fused multiply-add: nothing here may be contracted or reassociated, which
-is what makes every tile shape and batch give the same bits. The lane count is a property of the process (`WIDTH`);
-LLVM splits a vector that is wider than the host's registers.
+Vectors live in registers; `memory` moves them. Lane-wise `+ - * /` are single IEEE operations and `fma` is one fused
+multiply-add: nothing here may be contracted or reassociated, which is what makes every tile shape and batch give the
+same bits. The lane count is a property of the process (`WIDTH`); LLVM splits a vector that is wider than the host's
+registers.
 """
 
 import operator
@@ -36,9 +36,10 @@ VECTOR_BYTES = 4 * WIDTH
 GROUP_SIZE = 8 if WIDTH == 16 else 4
 """Panels that stand together in the packed weights: as many chains as a lone session keeps in registers."""
 
-_float = ir.FloatType()
-_lanes = ir.VectorType(_float, WIDTH)
-_int_lanes = ir.VectorType(ir.IntType(32), WIDTH)
+FLOAT = ir.FloatType()
+LANES = ir.VectorType(FLOAT, WIDTH)
+INT_LANES = ir.VectorType(ir.IntType(32), WIDTH)
+"""LLVM's names for a lane, a register of lanes, and a register of as many int32."""
 
 
 class VectorType(types.Type):
@@ -56,56 +57,19 @@ class VectorModel(models.PrimitiveModel):  # type: ignore[misc]
     """Stored as the LLVM vector itself."""
 
     def __init__(self, dmm, fe_type):
-        super().__init__(dmm, fe_type, _lanes)
+        super().__init__(dmm, fe_type, LANES)
 
 
 def splat(builder, scalar):
     """The LLVM value whose every lane is `scalar` (float)."""
-    undefined = ir.Constant(_lanes, ir.Undefined)
+    undefined = ir.Constant(LANES, ir.Undefined)
     first = builder.insert_element(undefined, scalar, ir.Constant(ir.IntType(32), 0))
-    return builder.shuffle_vector(first, undefined, ir.Constant(_int_lanes, [0] * WIDTH))
-
-
-def pointer(builder, address, byte_offset: int = 0):
-    """The LLVM pointer at `address + byte_offset`."""
-    if byte_offset:
-        address = builder.add(address, ir.Constant(address.type, byte_offset))
-    return builder.inttoptr(address, _lanes.as_pointer())
-
-
-def load_lanes(builder, address, byte_offset: int = 0):
-    """LLVM load of one vector; element alignment only, since rows of frames may start anywhere."""
-    return builder.load(pointer(builder, address, byte_offset), align=4)
-
-
-def store_lanes(builder, value, address, byte_offset: int = 0):
-    """LLVM store of one vector, with element alignment only."""
-    builder.store(value, pointer(builder, address, byte_offset), align=4)
-
-
-def load_word(builder, address, byte_offset: int = 0):
-    """LLVM load of the int64 at `address + byte_offset`."""
-    word = ir.IntType(64)
-    if byte_offset:
-        address = builder.add(address, ir.Constant(address.type, byte_offset))
-    return builder.load(builder.inttoptr(address, word.as_pointer()))
-
-
-def load_narrow(builder, address, byte_offset: int, n_bits: int):
-    """LLVM load of one vector of weights kept in 8 bits (int8) or 16 (bfloat16, the upper half of a float32)."""
-    if byte_offset:
-        address = builder.add(address, ir.Constant(address.type, byte_offset))
-    narrow = ir.VectorType(ir.IntType(n_bits), WIDTH)
-    value = builder.load(builder.inttoptr(address, narrow.as_pointer()), align=n_bits // 8)
-    if n_bits == 8:
-        return builder.sitofp(builder.sext(value, _int_lanes), _lanes)
-    shift = ir.Constant(_int_lanes, [16] * WIDTH)
-    return builder.bitcast(builder.shl(builder.zext(value, _int_lanes), shift), _lanes)
+    return builder.shuffle_vector(first, undefined, ir.Constant(INT_LANES, [0] * WIDTH))
 
 
 def call_lanes(builder, name: str, *args):
     """Call the LLVM intrinsic `name` (as `llvm.fma`) on whole vectors."""
-    function_type = ir.FunctionType(_lanes, [_lanes] * len(args))
+    function_type = ir.FunctionType(LANES, [LANES] * len(args))
     callee = builder.module.globals.get(f"{name}.v{WIDTH}f32") or ir.Function(
         builder.module, function_type, f"{name}.v{WIDTH}f32"
     )
@@ -113,133 +77,15 @@ def call_lanes(builder, name: str, *args):
 
 
 @intrinsic
-def address_of(typing_context, array):
-    """Address (intp) of an array's first element; the array must outlive its use."""
-
-    def codegen(context, builder, signature, args):
-        array_struct = context.make_array(signature.args[0])(context, builder, args[0])
-        return builder.ptrtoint(array_struct.data, context.get_value_type(types.intp))
-
-    return types.intp(array), codegen
-
-
-@intrinsic
-def load(typing_context, address):
-    """The vector at `address` (intp)."""
-    return vector_type(types.intp), lambda context, builder, signature, args: load_lanes(builder, args[0])
-
-
-@intrinsic
-def load_int8(typing_context, address):
-    """The vector of `WIDTH` int8 at `address` (intp), as float32."""
-    return vector_type(types.intp), lambda context, builder, signature, args: load_narrow(builder, args[0], 0, 8)
-
-
-@intrinsic
-def load_bfloat16(typing_context, address):
-    """The vector of `WIDTH` bfloat16 at `address` (intp), as float32."""
-    return vector_type(types.intp), lambda context, builder, signature, args: load_narrow(builder, args[0], 0, 16)
-
-
-@intrinsic
-def store(typing_context, address, value):
-    """Write a vector to `address` (intp)."""
-
-    def codegen(context, builder, signature, args):
-        store_lanes(builder, args[1], args[0])
-        return context.get_dummy_value()
-
-    return types.none(types.intp, vector_type), codegen
-
-
-def _first_lanes(builder, n):
-    """The LLVM mask (WIDTH bits) of the first `n` (intp) lanes."""
-    wide = ir.VectorType(ir.IntType(64), WIDTH)
-    count = builder.insert_element(ir.Constant(wide, ir.Undefined), n, ir.Constant(ir.IntType(32), 0))
-    everywhere = builder.shuffle_vector(count, ir.Constant(wide, ir.Undefined), ir.Constant(_int_lanes, [0] * WIDTH))
-    return builder.icmp_signed("<", ir.Constant(wide, list(range(WIDTH))), everywhere)
-
-
-def _masked(builder, name, function_type):
-    name = f"llvm.masked.{name}.v{WIDTH}f32.p0"
-    return builder.module.globals.get(name) or ir.Function(builder.module, function_type, name)
-
-
-@intrinsic
-def load_first(typing_context, address, n):
-    """The vector at `address` (intp) of whose lanes only the first `n` (intp) are read; the others are 0."""
-
-    def codegen(context, builder, signature, args):
-        mask = _first_lanes(builder, args[1])
-        kind = ir.FunctionType(_lanes, [_lanes.as_pointer(), ir.IntType(32), mask.type, _lanes])
-        place = (pointer(builder, args[0]), ir.Constant(ir.IntType(32), 4))
-        return builder.call(_masked(builder, "load", kind), [*place, mask, ir.Constant(_lanes, [0.0] * WIDTH)])
-
-    return vector_type(types.intp, types.intp), codegen
-
-
-@intrinsic
-def store_first(typing_context, address, value, n):
-    """Write the first `n` (intp) lanes of a vector to `address` (intp)."""
-
-    def codegen(context, builder, signature, args):
-        mask = _first_lanes(builder, args[2])
-        kind = ir.FunctionType(ir.VoidType(), [_lanes, _lanes.as_pointer(), ir.IntType(32), mask.type])
-        place = (pointer(builder, args[0]), ir.Constant(ir.IntType(32), 4))
-        builder.call(_masked(builder, "store", kind), [args[1], *place, mask])
-        return context.get_dummy_value()
-
-    return types.none(types.intp, vector_type, types.intp), codegen
-
-
-@intrinsic
 def is_zero(typing_context, a):
     """Whether every lane is 0 (of either sign); a NaN is not."""
 
     def codegen(context, builder, signature, args):
-        differs = builder.fcmp_unordered("!=", args[0], ir.Constant(_lanes, [0.0] * WIDTH))
+        differs = builder.fcmp_unordered("!=", args[0], ir.Constant(LANES, [0.0] * WIDTH))
         bits = builder.bitcast(differs, ir.IntType(WIDTH))
         return builder.icmp_unsigned("==", bits, ir.Constant(bits.type, 0))
 
     return types.boolean(vector_type), codegen
-
-
-@intrinsic
-def load_scalar(typing_context, address):
-    """The float32 at `address` (intp)."""
-
-    def codegen(context, builder, signature, args):
-        return builder.load(builder.inttoptr(args[0], _float.as_pointer()))
-
-    return types.float32(types.intp), codegen
-
-
-@intrinsic
-def load_int(typing_context, address):
-    """The int64 at `address` (intp)."""
-    return types.int64(types.intp), lambda context, builder, signature, args: load_word(builder, args[0])
-
-
-@intrinsic
-def store_int(typing_context, address, value):
-    """Write an int64 to `address` (intp)."""
-
-    def codegen(context, builder, signature, args):
-        builder.store(args[1], builder.inttoptr(args[0], ir.IntType(64).as_pointer()))
-        return context.get_dummy_value()
-
-    return types.none(types.intp, types.int64), codegen
-
-
-@intrinsic
-def store_scalar(typing_context, address, value):
-    """Write a float32 to `address` (intp)."""
-
-    def codegen(context, builder, signature, args):
-        builder.store(args[1], builder.inttoptr(args[0], _float.as_pointer()))
-        return context.get_dummy_value()
-
-    return types.none(types.intp, types.float32), codegen
 
 
 @intrinsic
@@ -283,9 +129,9 @@ def power_of_two(typing_context, exponent):
     """`2 ** exponent` for integral lanes in [-126, 127]."""
 
     def codegen(context, builder, signature, args):
-        whole = builder.fptosi(args[0], _int_lanes)
-        biased = builder.add(whole, ir.Constant(_int_lanes, [127] * WIDTH))
-        return builder.bitcast(builder.shl(biased, ir.Constant(_int_lanes, [23] * WIDTH)), _lanes)
+        whole = builder.fptosi(args[0], INT_LANES)
+        biased = builder.add(whole, ir.Constant(INT_LANES, [127] * WIDTH))
+        return builder.bitcast(builder.shl(biased, ir.Constant(INT_LANES, [23] * WIDTH)), LANES)
 
     return vector_type(vector_type), codegen
 
@@ -295,8 +141,8 @@ def binary_exponent(typing_context, a):
     """`floor(log2(a))` of positive normal lanes, as float32."""
 
     def codegen(context, builder, signature, args):
-        bits = builder.lshr(builder.bitcast(args[0], _int_lanes), ir.Constant(_int_lanes, [23] * WIDTH))
-        return builder.sitofp(builder.sub(bits, ir.Constant(_int_lanes, [127] * WIDTH)), _lanes)
+        bits = builder.lshr(builder.bitcast(args[0], INT_LANES), ir.Constant(INT_LANES, [23] * WIDTH))
+        return builder.sitofp(builder.sub(bits, ir.Constant(INT_LANES, [127] * WIDTH)), LANES)
 
     return vector_type(vector_type), codegen
 

@@ -12,18 +12,9 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
+from streamrnn.kernels.memory import load_lanes, load_narrow, load_word, store_lanes
 from streamrnn.kernels.opcodes import Precision
-from streamrnn.kernels.simd import (
-    PANEL_SIZE,
-    VECTOR_BYTES,
-    WIDTH,
-    call_lanes,
-    load_lanes,
-    load_narrow,
-    load_word,
-    splat,
-    store_lanes,
-)
+from streamrnn.kernels.simd import PANEL_SIZE, VECTOR_BYTES, WIDTH, call_lanes, splat
 
 VECTORS_PER_PANEL = PANEL_SIZE // WIDTH
 WEIGHT_BYTES = {Precision.FLOAT32: 4, Precision.BFLOAT16: 2, Precision.INT8: 1}

@@ -14,8 +14,9 @@ import numpy as np
 from streamrnn.errors import SpecError
 from streamrnn.kernels.packing import FloatArray
 from streamrnn.model.card import Card
-from streamrnn.model.compiler import Program, compile_program
+from streamrnn.model.compiler import compile_program
 from streamrnn.model.precision import PrecisionName, parse_precision
+from streamrnn.model.program import Program
 from streamrnn.model.spec import Node, Spec, tensor_shapes
 
 LAYOUT_VERSION = 1

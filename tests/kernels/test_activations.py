@@ -11,7 +11,8 @@ from numba import njit
 from streamrnn.kernels import activations
 from streamrnn.kernels.floatmode import flush_denormals, restore_mode
 from streamrnn.kernels.jit import OPTIONS
-from streamrnn.kernels.simd import WIDTH, address_of, load, store
+from streamrnn.kernels.memory import address_of, load, store
+from streamrnn.kernels.simd import WIDTH
 from tests.laws.nets import same_bits
 
 LARGEST = np.finfo(np.float32).max

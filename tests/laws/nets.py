@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamrnn import Model, Node, Spec
-from streamrnn.model import compiler
+from streamrnn.model import program
 from streamrnn.model.precision import PrecisionName, to_bfloat16, to_int8
 from streamrnn.model.spec import Kind, tensor_shapes
 
@@ -133,7 +133,7 @@ def random_model(
 ) -> Model:
     """A model of the kind `cell`; some kinds have inputs of a size of their own. `paired`: as only large ones are."""
     spec = SPECS[cell](input_size, hidden_size)
-    with patch.object(compiler, "MIN_PAIRED_WEIGHTS", 0 if paired else compiler.MIN_PAIRED_WEIGHTS):
+    with patch.object(program, "MIN_PAIRED_WEIGHTS", 0 if paired else program.MIN_PAIRED_WEIGHTS):
         return Model(spec, random_tensors(spec, seed), precision=precision)
 
 
