@@ -15,7 +15,7 @@ RUN_STAMP := $(VENV)/.installed-run
 DEV_STAMP := $(VENV)/.installed-dev
 BENCH_STAMP := $(VENV)/.installed-bench
 
-.PHONY: help setup demo test lint format bench warmup soak clean
+.PHONY: help setup demo test laws lint format bench warmup soak clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -62,6 +62,13 @@ format: $(DEV_STAMP)  ## let ruff rewrite what it can
 test: $(DEV_STAMP)  ## all tests but the soak
 	@$(BIN)/streamrnn warmup
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal -m "not soak" --durations=10
+
+laws: $(DEV_STAMP)  ## the laws in every precision, with vectors of 4, 8 and 16 lanes
+	@for width in 4 8 16; do \
+	  echo "== vectors of $$width lanes"; \
+	  STREAMRNN_VECTOR_WIDTH=$$width $(BIN)/streamrnn warmup; \
+	  STREAMRNN_VECTOR_WIDTH=$$width $(BIN)/pytest -q -n $(WORKERS) tests/laws tests/kernels/test_tile.py; \
+	done
 
 soak: $(DEV_STAMP)  ## a minute of sessions coming and going; outputs and memory are watched
 	$(BIN)/pytest -m soak -s
