@@ -85,6 +85,15 @@ def serve(
             help="Keep weights as float32, bfloat16 or int8: narrow ones are faster where they leave a cache.",
         ),
     ] = "float32",
+    snapshot_key_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            help="Sign snapshots with the bytes of this file, at least 16, and restore no others.",
+        ),
+    ] = None,
     max_queue_frames: Annotated[
         int, typer.Option(min=1, metavar="N", help="Frames waiting in one session before it is told to slow down.")
     ] = DEFAULT.max_queue_frames,
@@ -117,4 +126,5 @@ def serve(
     from streamrnn.server import app
 
     models = {name: streamrnn.load_model(path, cast(PrecisionName, precision)) for name, path in files.items()}
-    raise typer.Exit(app.run(models, host=host, port=port, limits=limits))
+    key = snapshot_key_file.read_bytes() if snapshot_key_file else None
+    raise typer.Exit(app.run(models, host=host, port=port, limits=limits, snapshot_key=key))

@@ -35,6 +35,7 @@ from streamrnn.limits import Limits
 from streamrnn.model.model import Model
 
 _FLOAT32 = np.dtype(np.float32)
+MIN_KEY_BYTES = 16
 
 
 def _random_id() -> str:
@@ -49,9 +50,10 @@ class Engine:
         make_id: makes the ids of sessions that are opened without one.
         helpers: threads for big batches, such as `ThreadPoolExecutor(1)` where `limits.max_threads` is 2; they must
             outlive the last call. The outputs are the same without them, bit for bit.
+        snapshot_key: at least 16 secret bytes; snapshots are signed with them (HMAC-SHA256), others are not restored.
 
     Raises:
-        OptionError: `limits.max_threads` is above 1 and there are no helpers.
+        OptionError: `limits.max_threads` is above 1 and there are no helpers, or the key is too short.
     """
 
     def __init__(
@@ -59,13 +61,17 @@ class Engine:
         limits: Limits | None = None,
         make_id: Callable[[], str] = _random_id,
         helpers: Helpers | None = None,
+        snapshot_key: bytes | None = None,
     ) -> None:
         self.limits = limits or Limits()
         if self.limits.max_threads > 1 and helpers is None:
             expected = f"helpers, such as ThreadPoolExecutor({self.limits.max_threads - 1})"
             raise OptionError(f"max_threads is {self.limits.max_threads}: expected {expected}")
+        if snapshot_key is not None and len(snapshot_key) < MIN_KEY_BYTES:
+            raise OptionError(f"snapshot_key must have at least {MIN_KEY_BYTES} bytes, got {len(snapshot_key)}")
         self._make_id = make_id
         self._helpers = helpers
+        self._snapshot_key = snapshot_key
         self._batch: Batch | None = None
         self._lanes: dict[str, Lane] = {}
         self._schedulers: dict[str, Scheduler] = {}
@@ -148,15 +154,7 @@ class Engine:
     def snapshot(self, session: Session) -> bytes:
         """The session as bytes. Raises as `Session.require_idle`."""
         session.require_idle("snapshot")
-        return snapshot.encode(
-            snapshot.SnapshotRecord(
-                model_digest=session.model.digest,
-                session_id=session.id,
-                epoch=session.epoch,
-                next_seq=session.next_seq,
-                state=session.lane.arena.rows[session.slot],
-            )
-        )
+        return snapshot.encode(snapshot.record_of(session), self._snapshot_key)
 
     def restore(self, blob: bytes, session_id: str | None = None) -> Session:
         """Open a session from a snapshot: same state, same numbering, and by law the same bits from here on.
@@ -166,16 +164,15 @@ class Engine:
             session_id: default: the snapshot's own where that is free, else a new one.
 
         Raises:
-            SnapshotError: it is damaged, or of a model that this engine does not have.
+            SnapshotError: it is damaged, not signed with `snapshot_key`, or of a model that this engine does not have.
             SessionExistsError, CapacityError: as `open`.
         """
-        record = snapshot.decode(blob)
+        record = snapshot.decode(blob, self._snapshot_key)
         lane = next((lane for lane in self._lanes.values() if lane.model.digest == record.model_digest), None)
         if lane is None:
             digest = record.model_digest[:12]
             raise SnapshotError(f"the snapshot is of model {digest}..., which this engine does not have")
-        if record.state.size != lane.model.program.state_size:
-            raise SnapshotError(f"expected a state of {lane.model.program.state_size} values, got {record.state.size}")
+        record.check_fits(lane.model)
         if session_id is None and record.session_id not in self._sessions:
             session_id = record.session_id
         session = self._add_session(lane, session_id)
@@ -183,6 +180,22 @@ class Engine:
         session.go_on_at(record.next_seq)
         session.epoch = record.epoch + 1
         return session
+
+    def rollback(self, session: Session, blob: bytes) -> None:
+        """Take a session back to an earlier snapshot of its own: state and numbering.
+
+        Raises:
+            SnapshotError: as `restore`, or it is of another session; nothing has changed.
+            SessionClosedError, UsageError: as `Session.require_idle`.
+        """
+        session.require_idle("rollback")
+        record = snapshot.decode(blob, self._snapshot_key)
+        if record.session_id != session.id or record.model_digest != session.model.digest:
+            of = f"session {record.session_id!r} of model {record.model_digest[:12]}..."
+            raise SnapshotError(f"expected a snapshot of session {session.id!r}, got one of {of}")
+        record.check_fits(session.model)
+        session.lane.arena.rows[session.slot] = record.state
+        session.go_on_at(record.next_seq)
 
     def fork(self, session: Session, session_id: str | None = None) -> Session:
         """A second session with the same state and numbering. Raises as `Session.require_idle` and `open`."""

@@ -104,7 +104,7 @@ class Session:
         return self._counts[self.slot] - n_frames
 
     def go_on_at(self, n_applied: int) -> None:
-        """Number the next frame `n_applied`, in a session that has stepped none here."""
+        """Number the next frame `n_applied`; none may wait."""
         self._counts[self.slot] = n_applied
 
     def detach(self) -> int:
@@ -201,6 +201,10 @@ class Session:
     def fork(self, session_id: str | None = None) -> Session:
         """A second session with the same state and numbering. Raises as `require_idle` and `Engine.open`."""
         return self._engine.fork(self, session_id)
+
+    def rollback(self, blob: bytes) -> None:
+        """Go back to an earlier snapshot of this session: state and numbering. Raises as `Engine.rollback`."""
+        self._engine.rollback(self, blob)
 
     def reset(self) -> None:
         """Return the state to that of a session that has seen no frame; numbering goes on. Raises as `require_idle`."""

@@ -1,27 +1,35 @@
 """A session as bytes: a header, the state row and a checksum. Little-endian, versioned, no pickle.
 
     magic 8 | version u16 | layout version u16 | model digest 32 | epoch u64 | next_seq u64
-    | id_bytes u16 | decoder_bytes u32 | payload_bytes u32 | id | decoder state | payload (float32) | checksum 16
+    | id_bytes u16 | decoder_bytes u32 | payload_bytes u32 | id | decoder state | payload (float32) | seal
 
-Everything is checked before anything is used: a snapshot is restored whole or refused.
+The seal is over all bytes before it. Version 1: BLAKE2b of 16 bytes, which finds damage. Version 2: HMAC-SHA256 of 32
+bytes with a key, which finds forgery too. Everything is checked before anything is used: a snapshot is restored whole
+or refused.
 """
 
 from __future__ import annotations
 
 import hashlib
+import hmac
 import struct
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from streamrnn.errors import SnapshotError
 from streamrnn.kernels.packing import FloatArray
-from streamrnn.model.model import LAYOUT_VERSION
+from streamrnn.model.model import LAYOUT_VERSION, Model
+
+if TYPE_CHECKING:
+    from streamrnn.engine.session import Session
 
 MAGIC = b"SRNNSNAP"
-VERSION = 1
+PLAIN, SIGNED = 1, 2
+"""Versions: sealed by a checksum, and by a key."""
 _HEADER = struct.Struct("<8sHH32sQQHII")
-_CHECKSUM_BYTES = 16
+_SEAL_BYTES = {PLAIN: 16, SIGNED: 32}
 MAX_COUNT = 2**63 - 1
 """Largest epoch and seq read: a snapshot may come from a client, and its checksum is no signature."""
 
@@ -39,38 +47,66 @@ class SnapshotRecord:
     """(state_size,) float32."""
     decoder: bytes = b""
 
+    def check_fits(self, model: Model) -> None:
+        """Check that the state is one of `model`, whose digest it bears.
 
-def _checksum(body: bytes) -> bytes:
-    return hashlib.blake2b(body, digest_size=_CHECKSUM_BYTES).digest()
+        Raises:
+            SnapshotError: it has another size.
+        """
+        if self.state.size != model.program.state_size:
+            raise SnapshotError(f"expected a state of {model.program.state_size} values, got {self.state.size}")
 
 
-def encode(record: SnapshotRecord) -> bytes:
-    """The record as bytes."""
+def record_of(session: Session) -> SnapshotRecord:
+    """What a snapshot of an idle session holds; its state is not copied."""
+    return SnapshotRecord(
+        model_digest=session.model.digest,
+        session_id=session.id,
+        epoch=session.epoch,
+        next_seq=session.next_seq,
+        state=session.lane.arena.rows[session.slot],
+    )
+
+
+def _seal(body: bytes, key: bytes | None) -> bytes:
+    if key is None:
+        return hashlib.blake2b(body, digest_size=_SEAL_BYTES[PLAIN]).digest()
+    return hmac.digest(key, body, "sha256")
+
+
+def encode(record: SnapshotRecord, key: bytes | None = None) -> bytes:
+    """The record as bytes, signed where there is a key."""
     session_id = record.session_id.encode()
     payload = record.state.astype("<f4").tobytes()
+    version = PLAIN if key is None else SIGNED
     header = _HEADER.pack(
-        MAGIC, VERSION, LAYOUT_VERSION, bytes.fromhex(record.model_digest), record.epoch, record.next_seq,
+        MAGIC, version, LAYOUT_VERSION, bytes.fromhex(record.model_digest), record.epoch, record.next_seq,
         len(session_id), len(record.decoder), len(payload),
     )  # fmt: skip
     body = header + session_id + record.decoder + payload
-    return body + _checksum(body)
+    return body + _seal(body, key)
 
 
-def decode(blob: bytes) -> SnapshotRecord:
-    """Read and check a snapshot.
+def decode(blob: bytes, key: bytes | None = None) -> SnapshotRecord:
+    """Read and check a snapshot; with a key, only one that was signed with it.
 
     Raises:
-        SnapshotError: it is damaged, cut short, or of a version that this release does not read.
+        SnapshotError: it is damaged, cut short, signed with another key or not at all, or of a version that this
+            release does not read.
     """
     blob = bytes(blob)
-    if len(blob) < _HEADER.size + _CHECKSUM_BYTES or blob[: len(MAGIC)] != MAGIC:
+    if len(blob) < _HEADER.size or blob[: len(MAGIC)] != MAGIC:
         raise SnapshotError(f"expected a streamrnn snapshot, got {len(blob)} bytes that are none or cut short")
     _, version, layout, digest, epoch, next_seq, n_id, n_decoder, n_payload = _HEADER.unpack_from(blob)
-    if not 1 <= version <= VERSION:
-        raise SnapshotError(f"the snapshot is of version {version}, this release reads up to {VERSION}")
-    body, checksum = blob[:-_CHECKSUM_BYTES], blob[-_CHECKSUM_BYTES:]
-    if len(body) != _HEADER.size + n_id + n_decoder + n_payload or _checksum(body) != checksum:
-        raise SnapshotError("the snapshot is damaged or cut short: its checksum does not match")
+    if version not in _SEAL_BYTES:
+        raise SnapshotError(f"the snapshot is of version {version}, this release reads up to {max(_SEAL_BYTES)}")
+    if (version == SIGNED) != (key is not None):
+        kinds = ("is signed, and there is no key here", "is not signed, and only signed ones are taken here")
+        raise SnapshotError(f"the snapshot {kinds[key is not None]}")
+    body, seal = blob[: -_SEAL_BYTES[version]], blob[-_SEAL_BYTES[version] :]
+    if len(body) != _HEADER.size + n_id + n_decoder + n_payload or not hmac.compare_digest(_seal(body, key), seal):
+        doubt = "" if key is None else ", or signed with another key"
+        raise SnapshotError(f"the snapshot is damaged or cut short{doubt}: its seal does not match")
     if layout != LAYOUT_VERSION:
         raise SnapshotError(f"the snapshot has state layout {layout}, this release has {LAYOUT_VERSION}")
     if n_payload % 4 or max(epoch, next_seq) > MAX_COUNT:

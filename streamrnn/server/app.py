@@ -39,13 +39,19 @@ class Server:
         host: address to bind.
         port: 0 lets the system choose; read `port` after `start`.
         limits: bounds.
+        snapshot_key: signs snapshots, see `Engine`.
 
     Raises:
-        OptionError: a model's name cannot be used on the wire.
+        OptionError: a model's name cannot be used on the wire, or the key is too short.
     """
 
     def __init__(
-        self, models: Mapping[str, Model], host: str = "127.0.0.1", port: int = 8765, limits: Limits | None = None
+        self,
+        models: Mapping[str, Model],
+        host: str = "127.0.0.1",
+        port: int = 8765,
+        limits: Limits | None = None,
+        snapshot_key: bytes | None = None,
     ) -> None:
         self.limits = limits or Limits()
         self.host = host
@@ -56,7 +62,8 @@ class Server:
                 raise OptionError(f"a model name must have 1 to {self.limits.max_id_chars} characters, got {name!r}")
         n_helpers = self.limits.max_threads - 1
         self._helpers = ThreadPoolExecutor(n_helpers, "step") if n_helpers else None
-        self.hub = Hub(Engine(limits=self.limits, helpers=self._helpers), self.limits)
+        engine = Engine(limits=self.limits, helpers=self._helpers, snapshot_key=snapshot_key)
+        self.hub = Hub(engine, self.limits)
         self.front = Front(self.hub, self.models)
         self.connections: set[Connection] = set()
         self.status = 0
@@ -184,7 +191,13 @@ class Server:
             log.info("ready: %s", ", ".join(sorted(self.models)))
 
 
-def run(models: Mapping[str, Model], host: str = "127.0.0.1", port: int = 8765, limits: Limits | None = None) -> int:
+def run(
+    models: Mapping[str, Model],
+    host: str = "127.0.0.1",
+    port: int = 8765,
+    limits: Limits | None = None,
+    snapshot_key: bytes | None = None,
+) -> int:
     """Serve until SIGTERM or SIGINT and return the exit status; a second signal exits at once.
 
     Prints nothing; what happens is logged under `streamrnn.server`.
@@ -192,7 +205,7 @@ def run(models: Mapping[str, Model], host: str = "127.0.0.1", port: int = 8765, 
     Raises:
         OSError: the port cannot be bound.
     """
-    server = Server(models, host, port, limits)
+    server = Server(models, host, port, limits, snapshot_key)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(_serve_until_signal(server))
 

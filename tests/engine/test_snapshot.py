@@ -11,11 +11,19 @@ import pytest
 from streamrnn import Engine, Limits
 from streamrnn.engine import snapshot
 from streamrnn.engine.snapshot import SnapshotRecord, decode, encode
-from streamrnn.errors import CapacityError, OptionError, SessionExistsError, SnapshotError, UsageError
+from streamrnn.errors import (
+    CapacityError,
+    OptionError,
+    SessionClosedError,
+    SessionExistsError,
+    SnapshotError,
+    UsageError,
+)
 from tests.laws.nets import random_frames, random_model, same_bits
 from tests.laws.test_laws import engine_of
 
 HEADER_BYTES = snapshot._HEADER.size
+KEY = b"sixteen bytes, or more"
 
 
 @pytest.fixture
@@ -67,26 +75,100 @@ def test_the_same_session_gives_the_same_bytes(session):
     assert session.fork().snapshot() != session.snapshot()  # another id
 
 
-def test_cut_short_at_every_byte(engine, session):
+@pytest.fixture(params=[None, KEY], ids=["plain", "signed"])
+def sealing(request, model):
+    """An engine that signs its snapshots, or not, and a session in it."""
+    engine = Engine(Limits(max_sessions=4), snapshot_key=request.param)
+    engine.add_model("m", model)
+    session = engine.open("m", "weather/7 °C")
+    session.run(random_frames(model, 9))
+    return engine, session
+
+
+def test_cut_short_at_every_byte(sealing):
+    engine, session = sealing
     blob = session.snapshot()
     for n in range(len(blob)):
         refused(engine, blob[:n])
     refused(engine, blob + b"\0")
+    assert same_bits(engine.restore(blob, "whole").state(), session.state())
 
 
-def test_every_single_flipped_bit(engine, session):
+def test_every_single_flipped_bit(sealing):
+    engine, session = sealing
     blob = session.snapshot()
     for place in range(len(blob)):
         for bit in range(8):
             damaged = bytearray(blob)
             damaged[place] ^= 1 << bit
             refused(engine, bytes(damaged))
+            with pytest.raises(SnapshotError):
+                session.rollback(bytes(damaged))
+    assert session.snapshot() == blob
+
+
+class TestSigned:
+    def engine(self, model, key):
+        engine = Engine(Limits(max_sessions=4), snapshot_key=key)
+        engine.add_model("m", model)
+        return engine
+
+    def test_another_key_or_none_is_refused(self, model, session):
+        signing = self.engine(model, KEY)
+        blob = signing.open("m").snapshot()
+        assert "signed with another key" in refused(self.engine(model, KEY[::-1]), blob)
+        assert "is signed, and there is no key here" in refused(self.engine(model, None), blob)
+        assert "only signed ones are taken here" in refused(signing, session.snapshot())
+        assert self.engine(model, KEY).restore(blob).next_seq == 0
+
+    def test_a_checksum_does_not_pass_for_a_signature(self, model):
+        signing = self.engine(model, KEY)
+        body = bytearray(signing.open("m").snapshot()[:-32])
+        forged = [sealed(bytes(body)), bytes(body) + hashlib.sha256(body).digest()]
+        struct.pack_into("<H", body, 8, snapshot.PLAIN)
+        for blob in (*forged, sealed(bytes(body))):
+            refused(signing, blob)
+
+    @pytest.mark.parametrize("key", [b"", bytes(15)])
+    def test_a_short_key_is_refused(self, key):
+        with pytest.raises(OptionError, match=f"at least 16 bytes, got {len(key)}"):
+            Engine(snapshot_key=key)
+
+
+class TestRollback:
+    def test_state_and_numbering_go_back(self, session, model):
+        blob, xs = session.snapshot(), random_frames(model, 6, seed=3)
+        first = session.run(xs)
+        session.rollback(blob)
+        assert (session.next_seq, session.applied_seq) == (9, 8)
+        assert same_bits(session.run(xs), first)
+        assert session.next_seq == 15
+
+    def test_only_to_a_snapshot_of_its_own(self, engine, session):
+        twin = session.fork("twin")
+        before = twin.snapshot()
+        with pytest.raises(SnapshotError, match="expected a snapshot of session 'twin', got one of session 'weather"):
+            twin.rollback(session.snapshot())
+        other = engine_of(random_model("lstm", 3, 5, seed=1)).open("m", "twin")
+        with pytest.raises(SnapshotError, match="of session 'twin' of model"):
+            twin.rollback(other.snapshot())
+        assert twin.snapshot() == before
+
+    def test_not_while_frames_wait_or_once_closed(self, engine, session, model):
+        blob = session.snapshot()
+        engine.push(session, 9, random_frames(model, 2))
+        with pytest.raises(UsageError, match="2 frames waiting"):
+            session.rollback(blob)
+        engine.finish(session)
+        session.close()
+        with pytest.raises(SessionClosedError):
+            session.rollback(blob)
 
 
 def test_a_newer_version_says_so(engine, session):
     blob = bytearray(session.snapshot())
-    struct.pack_into("<H", blob, 8, snapshot.VERSION + 1)
-    assert "version 2" in refused(engine, bytes(blob))
+    struct.pack_into("<H", blob, 8, 3)
+    assert "version 3, this release reads up to 2" in refused(engine, bytes(blob))
 
 
 def sealed(body):
