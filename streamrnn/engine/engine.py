@@ -15,8 +15,9 @@ from streamrnn.engine import snapshot
 from streamrnn.engine.batch import Batch
 from streamrnn.engine.helpers import Helpers
 from streamrnn.engine.lane import Lane
-from streamrnn.engine.scheduler import Output, Scheduler
+from streamrnn.engine.scheduler import Output
 from streamrnn.engine.session import Session
+from streamrnn.engine.versions import Live, Swap, Versions
 from streamrnn.errors import (
     FrameError,
     OptionError,
@@ -25,7 +26,6 @@ from streamrnn.errors import (
     SessionClosedError,
     SessionExistsError,
     SnapshotError,
-    UnknownModelError,
     UnknownSessionError,
     UsageError,
 )
@@ -70,11 +70,9 @@ class Engine:
         if snapshot_key is not None and len(snapshot_key) < MIN_KEY_BYTES:
             raise OptionError(f"snapshot_key must have at least {MIN_KEY_BYTES} bytes, got {len(snapshot_key)}")
         self._make_id = make_id
-        self._helpers = helpers
         self._snapshot_key = snapshot_key
         self._batch: Batch | None = None
-        self._lanes: dict[str, Lane] = {}
-        self._schedulers: dict[str, Scheduler] = {}
+        self._versions = Versions(self.limits, helpers)
         self._sessions: dict[str, Session] = {}
         self._n_pending = 0
 
@@ -86,17 +84,60 @@ class Engine:
         Raises:
             OptionError: the name is empty or taken.
         """
-        if not name or name in self._lanes:
+        if not name or name in self._versions.newest:
             raise OptionError(f"a model name must be new and not empty, got {name!r}")
         warmup()
-        lane = Lane(name, model, self.limits, self._helpers)
-        self._lanes[name] = lane
-        self._schedulers[name] = Scheduler(lane, self.limits.max_run_frames)
+        self._versions.add(name, model)
+
+    def replace_model(self, name: str, model: Model, live: Live = "pin") -> None:
+        """Serve a newer version as `name`: new sessions get it at once.
+
+        Args:
+            name: of a model that is served.
+            model: the newer version.
+            live: what open sessions do. `pin`: finish on their version, which goes with the last of them. `carry`: go
+                on with the newer one from the same state, which must have the same layout. `reset`: go on with it from
+                the initial state. Numbering goes on, and frames that wait are stepped by the newer version.
+
+        Raises:
+            UnknownModelError: no model of that name.
+            OptionError: open sessions cannot go on with it, or `live` is none of these; nothing has changed.
+            CapacityError: more sessions would move, of several versions, than it has slots; nothing has changed.
+        """
+        movers = [session for session in self._sessions.values() if session.model_name == name]
+        self._versions.replace(name, model, live, movers)
+        self._batch = None  # it may hold one of them
+
+    def move(self, session: Session, swap: Swap = "carry") -> None:
+        """Let one session go on with the newest version of its model; nothing happens where it has it.
+
+        Args:
+            session: open.
+            swap: as `live` of `replace_model`.
+
+        Raises:
+            OptionError: it cannot go on with it; nothing has changed.
+            CapacityError: every slot of the newest version is held.
+            SessionClosedError: it was closed.
+        """
+        if session.slot < 0:
+            raise SessionClosedError(f"session {session.id!r} is closed")
+        self._versions.move(session, swap)
+        self._batch = None  # it may hold the session
 
     @property
     def models(self) -> dict[str, Model]:
-        """The models by name (a copy)."""
-        return {name: lane.model for name, lane in self._lanes.items()}
+        """The newest version of each model by name (a copy)."""
+        return {name: lane.model for name, lane in self._versions.newest.items()}
+
+    def versions(self, name: str) -> list[tuple[Model, int]]:
+        """Every version of a model that is served or has sessions, oldest first, and how many sessions it has.
+
+        Raises:
+            UnknownModelError: no model of that name.
+        """
+        self._versions.of_name(name)
+        return [(lane.model, lane.arena.n_slots - lane.arena.n_free) for lane in self._versions.of_all(name)]
 
     # ---- sessions
 
@@ -113,11 +154,7 @@ class Engine:
             SessionExistsError: the id is taken.
             CapacityError: every slot of the model is held.
         """
-        lane = self._lanes.get(model)
-        if lane is None:
-            known = ", ".join(sorted(self._lanes)) or "none"
-            raise UnknownModelError(f"no model named {model!r}; the models are: {known}", model=model)
-        return self._add_session(lane, session_id)
+        return self._add_session(self._versions.of_name(model), session_id)
 
     def _add_session(self, lane: Lane, session_id: str | None) -> Session:
         chosen = self._make_id() if session_id is None else session_id
@@ -146,9 +183,10 @@ class Engine:
             return
         if session.n_pending:
             self._n_pending -= session.n_pending
-            self._schedulers[session.model_name].remove(session)
+            self._versions.schedulers[session.lane].remove(session)
         self._batch = None  # it may hold the session
         session.lane.arena.release(session.detach())
+        self._versions.drop_if_done(session.lane)
         del self._sessions[session.id]
 
     def snapshot(self, session: Session) -> bytes:
@@ -168,7 +206,7 @@ class Engine:
             SessionExistsError, CapacityError: as `open`.
         """
         record = snapshot.decode(blob, self._snapshot_key)
-        lane = next((lane for lane in self._lanes.values() if lane.model.digest == record.model_digest), None)
+        lane = self._versions.of_digest(record.model_digest)
         if lane is None:
             digest = record.model_digest[:12]
             raise SnapshotError(f"the snapshot is of model {digest}..., which this engine does not have")
@@ -236,7 +274,7 @@ class Engine:
 
     def _new_batch(self, sessions: Sequence[Session]) -> Batch:
         batch = Batch(sessions)
-        if self._lanes.get(batch.lane.name) is not batch.lane:
+        if batch.lane not in self._versions.schedulers:
             raise UsageError("step_many: expected sessions of this engine, got those of another engine")
         self._batch = batch
         return batch
@@ -288,12 +326,12 @@ class Engine:
         session.last_push_ns = now_ns
         self._n_pending += len(owned)
         if not waiting:
-            self._schedulers[session.model_name].add(session)
+            self._versions.schedulers[session.lane].add(session)
 
     def tick(self, now_ns: int = 0) -> list[Output]:
         """Step one natural batch of every lane that has frames waiting; call again while `n_pending`."""
         outputs: list[Output] = []
-        for scheduler in self._schedulers.values():
+        for scheduler in self._versions.schedulers.values():
             if scheduler.n_ready:
                 outputs += scheduler.tick()
         self._n_pending -= sum(len(output.ys) for output in outputs)
@@ -303,7 +341,7 @@ class Engine:
         """Step all that waits in one session now, before other sessions."""
         outputs: list[Output] = []
         if session.n_pending:
-            scheduler = self._schedulers[session.model_name]
+            scheduler = self._versions.schedulers[session.lane]
             scheduler.remove(session)
             while session.n_pending:
                 outputs.append(scheduler.run(session, self.limits.max_run_frames))

@@ -52,13 +52,10 @@ class Session:
 
     def __init__(self, engine: Engine, lane: Lane, session_id: str, slot: int) -> None:
         self._engine = engine
-        self.lane = lane
         self._shape = (lane.model.input_size,)
         self.id = session_id
-        self.slot = slot
-        self.slots = np.array([slot], np.int64)
-        self.call = lane.call_of(self.slots)
-        self._counts = lane.arena.counts
+        self.slot = -1
+        self.enter(lane, slot)
         self._n_applied = 0  # once closed; until then the arena counts
         self.n_pending = 0
         self.epoch = 0
@@ -106,6 +103,16 @@ class Session:
     def go_on_at(self, n_applied: int) -> None:
         """Number the next frame `n_applied`; none may wait."""
         self._counts[self.slot] = n_applied
+
+    def enter(self, lane: Lane, slot: int) -> int:
+        """Go on in a slot of a lane, numbered as before; the slot that it had."""
+        before, n_applied = self.slot, self.n_applied if self.slot >= 0 else 0
+        self.lane, self.slot = lane, slot
+        self.slots = np.array([slot], np.int64)
+        self.call = lane.call_of(self.slots)
+        self._counts = lane.arena.counts
+        self._counts[slot] = n_applied
+        return before
 
     def detach(self) -> int:
         """Leave the slot, which is returned; the numbering stays readable."""
