@@ -18,11 +18,11 @@ from streamrnn.kernels.warmup import warmup
 warmup()
 
 
-@njit("int64(int64, int64[::1])", **OPTIONS)
-def _repeat(n, words):  # type: ignore[no-untyped-def]
+@njit("int64(int64, int64)", **OPTIONS)
+def _repeat(n, call):  # type: ignore[no-untyped-def]
     refused = -1
     for _ in range(n):
-        refused = max(refused, run_program(words))
+        refused = max(refused, run_program(call))
     return refused
 
 
@@ -37,6 +37,6 @@ def repeated(model: Model, x: Array) -> tuple[Callable[[int], None], Array]:
     call.aim(slots, x, y)
 
     def repeat(n: int) -> None:
-        assert _repeat(n, call.words) < 0
+        assert _repeat(n, call.address) < 0
 
     return repeat, y

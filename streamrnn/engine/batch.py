@@ -27,7 +27,7 @@ class Batch:
         n: how many there are.
     """
 
-    __slots__ = ("_call", "_frames", "_outputs", "_sessions", "_slots", "lane", "n")
+    __slots__ = ("_call", "_frames", "_invoke", "_outputs", "_sessions", "_slots", "lane", "n")
 
     def __init__(self, sessions: Sequence[Session]) -> None:
         if not len(sessions):
@@ -40,6 +40,7 @@ class Batch:
         self.lane = lane
         self.n = len(slots)
         self._slots = np.array(slots, np.int64)
+        self._invoke = lane.invoker(self.n)
         self._call = lane.call_of(self._slots) if lane.steps_at_once(self.n) else None
         _, x, y = lane.staging(min(self.n, lane.max_batch))
         self._frames: FloatArray = x[0]
@@ -59,7 +60,7 @@ class Batch:
         if self._call is None:
             return self._step_in_parts(x, np.empty((self.n, lane.output_size), np.float32) if y is None else y)
         self._frames[...] = x
-        refused = lane.run_program(self._call.words)
+        refused = self._invoke(lane.kernel, self._call.address)
         if refused >= 0:
             raise lane.refusal(x[refused], refused)
         if y is None:

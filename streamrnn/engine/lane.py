@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from typing import NamedTuple
 
@@ -11,15 +12,20 @@ from numpy.typing import NDArray
 from streamrnn.engine.arena import Arena
 from streamrnn.engine.helpers import Helpers
 from streamrnn.errors import FrameError
-from streamrnn.kernels.jit import direct
+from streamrnn.kernels.jit import direct, function_address
 from streamrnn.kernels.packing import FloatArray, aligned_zeros
 from streamrnn.kernels.plan import Call, Plan
-from streamrnn.kernels.runner import ALL_STEPPED, find_refused, run_program
+from streamrnn.kernels.runner import ALL_STEPPED, find_refused, invoke_holding, invoke_releasing, run_program
 from streamrnn.limits import Limits
 from streamrnn.model.model import Model
 
 MIN_PART_MACS = 12_000_000
 """Least multiply-adds of a part of a batch: 80 to 250 us, so that a hand-over to another thread (50 us) pays."""
+
+HELD_MACS = 2_000_000
+"""Multiply-adds up to which a kernel call holds the GIL: at most some 60 us, a hundredth of a thread's turn."""
+
+Invoke = Callable[[int, int], int]
 
 
 class Staging(NamedTuple):
@@ -39,7 +45,8 @@ class Lane:
     Attributes:
         max_batch: most sessions in one kernel call.
         staging: `staging(n)` gives the arrays of a batch of n; all views of the same memory.
-        run_program: steps by the words of a call of this lane, and nothing else may be passed.
+        kernel, invoke: `invoke(kernel, call.address)` steps one session by a call of this lane; nothing else may be
+            passed. It returns -1, or the frame refused.
         x, y: of `staging(1)`; `frame` (input_size,) and `output` (output_size,) are the same memory.
     """
 
@@ -67,7 +74,9 @@ class Lane:
             for _ in range(limits.max_threads if helpers else 1)
         ]
         self._calls = [Call(plan) for plan in self._plans]
-        self.run_program = direct(run_program)
+        self.kernel = function_address(run_program)
+        self._holding, self._releasing = direct(invoke_holding), direct(invoke_releasing)
+        self.invoke = self.invoker(1)
         self._slots = np.zeros(self.max_batch, np.int64)
         self._x = aligned_zeros(1, self.max_batch, model.input_size)
         self._y = aligned_zeros(1, self.max_batch, model.output_size)
@@ -90,8 +99,12 @@ class Lane:
         n_parts = self._n_parts(len(slots)) if len(x) == 1 else 1
         if n_parts > 1:
             return self._run_parts(n_parts, slots, x, y)
-        refused: int = self.run_program(self._calls[0].aim(slots, x, y))
+        refused: int = self.invoker(len(x) * len(slots))(self.kernel, self._calls[0].aim(slots, x, y))
         return refused
+
+    def invoker(self, n_frames: int) -> Invoke:
+        """What steps by a call of `n_frames` in all: it lets other threads run where that takes long."""
+        return self._holding if n_frames * self._n_macs < HELD_MACS else self._releasing
 
     def steps_at_once(self, n: int) -> bool:
         """Whether a batch of n is one kernel call: small enough for one, and not worth more than one thread."""
@@ -117,8 +130,8 @@ class Lane:
         parts = [
             call.aim(slots[a:b], x[:, a:b], y[:, a:b]) for call, a, b in zip(self._calls, cuts, cuts[1:], strict=False)
         ]
-        others = [self._helpers.submit(self.run_program, words) for words in parts[1:]]
-        self.run_program(parts[0])
+        others = [self._helpers.submit(self._releasing, self.kernel, call) for call in parts[1:]]
+        self._releasing(self.kernel, parts[0])
         for other in others:
             other.result()
         return ALL_STEPPED

@@ -74,7 +74,7 @@ class Scheduler:
         n = len(frames)
         if n == 1:
             lane.x[0] = frames
-            refused, ys = lane.run_program(session.call.words), lane.y[0].copy()
+            refused, ys = lane.invoke(lane.kernel, session.call.address), lane.y[0].copy()
         else:
             y = np.empty((n, 1, lane.output_size), np.float32)
             refused, ys = lane.run(session.slots, frames.reshape(n, 1, lane.input_size), y), y[:, 0]

@@ -157,7 +157,7 @@ class Session:
         if out is not None:
             lane.check_out(out, (lane.output_size,))
         lane.frame[...] = x
-        if lane.run_program(self.call.words) >= 0:
+        if lane.invoke(lane.kernel, self.call.address) >= 0:
             raise lane.refusal(x, 0)
         if out is None:
             return lane.output.copy()

@@ -41,11 +41,14 @@ def outlined(function: Callable[..., Any]) -> Any:
     return njit(forceinline=False, **INNER)(function)
 
 
-def entry(signature: str) -> Callable[[Callable[..., Any]], Any]:
-    """A kernel called from Python, of one signature: compiled or loaded from the cache by `warmup`, never at import."""
+def entry(signature: str, nogil: bool = True) -> Callable[[Callable[..., Any]], Any]:
+    """A kernel called from Python, of one signature: compiled or loaded from the cache by `warmup`, never at import.
+
+    nogil: whether other Python threads may run meanwhile.
+    """
 
     def decorate(function: Callable[..., Any]) -> Any:
-        dispatcher = njit(**OPTIONS)(function)
+        dispatcher = njit(**{**OPTIONS, "nogil": nogil})(function)
         dispatcher._cache = kernel_cache(function)
         ENTRIES.append((dispatcher, signature))
         return dispatcher
@@ -61,6 +64,12 @@ def direct(dispatcher: Any) -> Callable[..., Any]:
     (compiled,) = dispatcher.overloads.values()
     function: Callable[..., Any] = compiled.entry_point
     return function
+
+
+def function_address(dispatcher: Any) -> int:
+    """Where the compiled form of an entry kernel stands, once it is ready: a C function of its arguments."""
+    (compiled,) = dispatcher.overloads.values()
+    return int(compiled.library.get_pointer_to_function(compiled.fndesc.llvm_cfunc_wrapper_name))
 
 
 def tool(signature: str) -> Callable[[Callable[..., Any]], Any]:

@@ -1,4 +1,4 @@
-"""Moving vectors, scalars and words between registers and memory, by address.
+"""Moving vectors, scalars and words between registers and memory, and calling, by address.
 
 An address is an intp from `address_of`. The first functions build LLVM code; kernels call the intrinsics after them.
 """
@@ -56,6 +56,18 @@ def address_of(typing_context, array):
         return builder.ptrtoint(array_struct.data, context.get_value_type(types.intp))
 
     return types.intp(array), codegen
+
+
+@intrinsic
+def call_function(typing_context, address, argument):
+    """What the C function at `address` (intp), from int64 to int64, returns for `argument`."""
+
+    def codegen(context, builder, signature, args):
+        word = ir.IntType(64)
+        function = builder.inttoptr(args[0], ir.FunctionType(word, [word]).as_pointer())
+        return builder.call(function, [args[1]])
+
+    return types.int64(types.intp, types.int64), codegen
 
 
 @intrinsic

@@ -1,6 +1,6 @@
 """A plan: where everything is that stays the same from step to step; and a call: the frames that one step is about.
 
-Both are arrays of addresses, so that a step takes one argument, and nothing is converted or allocated for it.
+Both are arrays of words, mostly addresses, so that a step takes one number, and nothing is converted or allocated.
 """
 
 from __future__ import annotations
@@ -100,29 +100,30 @@ class Call:
         plan: steps it.
 
     Attributes:
-        words: (6,) int64; valid while the call lives.
+        address: of its words; valid while the call lives.
     """
 
-    __slots__ = ("_kept", "_plan", "words")
+    __slots__ = ("_kept", "_plan", "_words", "address")
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._kept: Sequence[NDArray[Any]] = ()
-        self.words = np.zeros(len(CallWord), np.int64)
-        self.words[CallWord.PLAN] = plan.address
+        self._words = np.zeros(len(CallWord), np.int64)
+        self._words[CallWord.PLAN] = plan.address
+        self.address: int = self._words.ctypes.data
 
-    def aim(self, slots: Words, x: FloatArray, y: FloatArray) -> Words:
+    def aim(self, slots: Words, x: FloatArray, y: FloatArray) -> int:
         """Step `slots` (n,) by x (n_frames, n, input_size) from now on; y (n_frames, n, output_size) is written.
 
         Returns:
-            `words`.
+            `address`.
 
         Raises:
             TypeError: an array is not writeable, not contiguous or of another dtype.
         """
-        aim_at(self.words, slots, x, y)
+        aim_at(self._words, slots, x, y)
         self._kept = (slots, x, y)
-        return self.words
+        return self.address
 
 
 @entry("void(int64[::1], int64[::1], float32[:,:,::1], float32[:,:,::1])")

@@ -9,7 +9,7 @@ from streamrnn.kernels import ops
 from streamrnn.kernels.floatmode import flush_denormals, restore_mode
 from streamrnn.kernels.jit import entry, inlined, outlined, pasted
 from streamrnn.kernels.matmul import group_alone, matmul_alone, matmul_batch, n_groups
-from streamrnn.kernels.memory import address_of, load_int, load_scalar, store_int
+from streamrnn.kernels.memory import address_of, call_function, load_int, load_scalar, store_int
 from streamrnn.kernels.opcodes import (
     BIAS,
     DST,
@@ -218,21 +218,21 @@ def _run_block(plan, x, y, n_frames, n_sessions):
     store_int(plan + 8 * PlanWord.N_STEPS, n_steps + n_frames)
 
 
-@entry("int64(int64[::1])")
-def run_program(words):
+@entry("int64(int64)")
+def run_program(call):
     """Step every session of a batch by the frames of a call.
 
     Args:
-        words: of a `Call`: distinct slots, frames x (n_frames, n, input_size), outputs y (n_frames, n, output_size),
-            which are written, and the plan, whose rows in those slots are updated in place.
+        call: address of a `Call`: distinct slots, frames x (n_frames, n, input_size), outputs y (n_frames, n,
+            output_size), which are written, and the plan, whose rows in those slots are updated in place.
 
     Returns:
         -1 when all were stepped; else `frame * n + session` of the first frame refused (NaN, Inf, or not a token id),
         and then no state and no output has changed.
     """
     mode = flush_denormals()
-    plan, slots = words[CallWord.PLAN], words[CallWord.SLOTS]
-    x, y, n_frames, n = words[CallWord.X], words[CallWord.Y], words[CallWord.N_FRAMES], words[CallWord.N_SLOTS]
+    plan, slots, n = _column(call, CallWord.PLAN), _column(call, CallWord.SLOTS), _column(call, CallWord.N_SLOTS)
+    x, y, n_frames = _column(call, CallWord.X), _column(call, CallWord.Y), _column(call, CallWord.N_FRAMES)
     program = _column(plan, PlanWord.PROGRAM)
     n_in, last = _column(program, N_IN), program + (_column(plan, PlanWord.N_OPS) - 1) * OP_BYTES
     refused = _first_refused(x, n_frames * n, n_in, _column(program, N_OUT))
@@ -250,6 +250,22 @@ def run_program(words):
             t += n_block
     restore_mode(mode)
     return refused
+
+
+@entry("int64(int64, int64)", nogil=False)
+def invoke_holding(kernel, call):
+    """Call `run_program`, whose address is `kernel`, without letting other Python threads run.
+
+    For steps far shorter than the 5 ms that a thread which lets go of the GIL may wait to have it back; it also costs
+    less than letting go.
+    """
+    return call_function(kernel, call)
+
+
+@entry("int64(int64, int64)")
+def invoke_releasing(kernel, call):
+    """Call `run_program`, whose address is `kernel`, while other Python threads may run."""
+    return call_function(kernel, call)
 
 
 @entry("int64(float32[:,::1], int64)")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+
 import numpy as np
 import pytest
 
@@ -26,18 +28,24 @@ def engine(model):
     return engine
 
 
+def word_of(call, word):
+    """A word of the call at an address."""
+    return ctypes.c_int64.from_address(call + 8 * word).value
+
+
 @pytest.fixture
 def calls(engine, monkeypatch):
     """The kernel calls: (frames, sessions) of each."""
     made = []
     lane = engine.open("m").lane
-    run = lane.run_program
+    invoke = lane.invoke
 
-    def counted(words):
-        made.append((words[CallWord.N_FRAMES], words[CallWord.N_SLOTS]))
-        return run(words)
+    def counted(kernel, call):
+        made.append((word_of(call, CallWord.N_FRAMES), word_of(call, CallWord.N_SLOTS)))
+        return invoke(kernel, call)
 
-    monkeypatch.setattr(lane, "run_program", counted)
+    monkeypatch.setattr(lane, "invoke", counted)
+    monkeypatch.setattr(lane, "invoker", lambda n_frames: counted)
     for session in list(engine._sessions.values()):
         session.close()
     return made

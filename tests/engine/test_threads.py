@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from concurrent.futures import ThreadPoolExecutor
-from threading import get_ident
+from threading import Event, Thread, get_ident
 
 import numpy as np
 import pytest
@@ -25,12 +27,12 @@ class Watched(ThreadPoolExecutor):
         self.n_slots = []
         self.threads = set()
 
-    def submit(self, work, /, words):
-        self.n_slots.append(words[CallWord.N_SLOTS])
+    def submit(self, work, /, kernel, call):
+        self.n_slots.append(ctypes.c_int64.from_address(call + 8 * CallWord.N_SLOTS).value)
 
         def noted():
             self.threads.add(get_ident())
-            return work(words)
+            return work(kernel, call)
 
         return super().submit(noted)
 
@@ -120,3 +122,35 @@ def test_a_big_batch_is_split_evenly(helpers):
 def test_threads_without_helpers_are_refused():
     with pytest.raises(OptionError, match=r"max_threads is 3: expected helpers, such as ThreadPoolExecutor\(2\)"):
         Engine(Limits(max_threads=3))
+
+
+@pytest.mark.parametrize("is_held", [False, True])
+def test_a_long_call_lets_other_threads_run(monkeypatch, is_held):
+    """Threads take no turns here but when one lets go: a call that holds the GIL is over before the other goes on."""
+    if is_held:
+        monkeypatch.setattr(lane, "HELD_MACS", 10**15)
+    model = random_model("lstm", 128, 512)
+    session = opened(model)[1][0]
+    frames, done = random_frames(model, 1000), Event()
+
+    def work():
+        session.run(frames)
+        done.set()
+
+    before_s = sys.getswitchinterval()
+    sys.setswitchinterval(100)
+    try:
+        thread = Thread(target=work)
+        thread.start()
+        is_over = done.is_set()
+        thread.join()
+    finally:
+        sys.setswitchinterval(before_s)
+    assert is_over == is_held
+
+
+def test_a_short_call_keeps_the_gil():
+    """It costs less, and a thread that lets go may wait milliseconds for its next turn."""
+    small, large = (opened(random_model("lstm", *sizes))[1][0].lane for sizes in ((5, 19), (128, 1024)))
+    assert small.invoke is small.invoker(1) is not small.invoker(1_000_000)
+    assert large.invoke is small.invoker(1_000_000)
