@@ -10,6 +10,7 @@ import typer
 
 from streamrnn.commands.precision import parse_precision_name
 from streamrnn.limits import Limits
+from streamrnn.model.model import Model
 from streamrnn.model.precision import PrecisionName
 
 DEFAULT = Limits()
@@ -107,7 +108,8 @@ def serve(
     """Serve models over a websocket, one live session per client sequence.
 
     Answers frames as soon as every kernel is compiled (see `streamrnn warmup`); until then /v2/health/ready says 503.
-    The same port answers GET /v2/health/live, /v2/health/ready, /v2/models and /metrics.
+    The same port answers GET /v2/health/live, /v2/health/ready, /v2/models and /metrics. SIGHUP reads the model files
+    again: new sessions get what is new in them, open ones finish on what they have.
 
     Example: streamrnn serve --model temp=temperature.safetensors --model text=char_lm.safetensors --port 8765
     """
@@ -125,6 +127,8 @@ def serve(
     import streamrnn
     from streamrnn.server import app
 
-    models = {name: streamrnn.load_model(path, cast(PrecisionName, precision)) for name, path in files.items()}
+    def load() -> dict[str, Model]:
+        return {name: streamrnn.load_model(path, cast(PrecisionName, precision)) for name, path in files.items()}
+
     key = snapshot_key_file.read_bytes() if snapshot_key_file else None
-    raise typer.Exit(app.run(models, host=host, port=port, limits=limits, snapshot_key=key))
+    raise typer.Exit(app.run(load(), host=host, port=port, limits=limits, snapshot_key=key, load=load))

@@ -27,6 +27,7 @@ BACKLOG = 1024
 N_BUCKETS = 512
 MIN_TICK_MS = 5
 MAX_TICK_MS = 250
+Load = Callable[[], Mapping[str, Model]]
 FORCED = 1
 """Exit status after a second signal, or when warm-up failed."""
 
@@ -40,6 +41,7 @@ class Server:
         port: 0 lets the system choose; read `port` after `start`.
         limits: bounds.
         snapshot_key: signs snapshots, see `Engine`.
+        load: reads the models again for `reload`; called in a thread.
 
     Raises:
         OptionError: a model's name cannot be used on the wire, or the key is too short.
@@ -52,8 +54,11 @@ class Server:
         port: int = 8765,
         limits: Limits | None = None,
         snapshot_key: bytes | None = None,
+        load: Load | None = None,
     ) -> None:
         self.limits = limits or Limits()
+        self._load = load
+        self._is_loading = False
         self.host = host
         self.port = port
         self.models = dict(models)
@@ -128,6 +133,17 @@ class Server:
         self.begin_stop()
         await self.stopped.wait()
 
+    def reload(self) -> None:
+        """Read the models again, in a thread: new sessions get what is new, open ones finish on what they have.
+
+        Whatever goes wrong is logged, and the models that are served go on.
+        """
+        if self._load is None or self._is_loading or not self.ready.is_set():
+            log.warning("not reloading: %s", "no models to read again" if self._load is None else "not ready, or at it")
+            return
+        self._is_loading = True
+        threading.Thread(target=self._load_again, args=(self._load,), name="reload", daemon=True).start()
+
     def abort(self) -> None:
         """Drop every connection and stop at once."""
         self.begin_stop()
@@ -166,6 +182,31 @@ class Server:
             connection.on_due(now_ns)
         self._turn_timer = self._loop.call_later(self._tick_s, self._turn_wheel)
 
+    def _load_again(self, load: Load) -> None:
+        models: Mapping[str, Model] = {}
+        fault: Exception | None = None
+        try:
+            models = load()
+            for model in models.values():
+                _ = model.digest  # computed here, not on the loop
+        except Exception as raised:
+            fault = raised
+        try:
+            self._loop.call_soon_threadsafe(self._loaded_again, models, fault)
+        except RuntimeError:
+            log.debug("the loop ended before the models were read")
+
+    def _loaded_again(self, models: Mapping[str, Model], fault: Exception | None) -> None:
+        self._is_loading = False
+        if fault is not None:
+            log.error("not reloaded, the models that are served go on: %s", fault)
+            return
+        newer = [name for name in self.models.keys() & models.keys() if _differ(self.models[name], models[name])]
+        for name in newer:
+            self.hub.engine.replace_model(name, models[name])
+            self.models[name] = models[name]
+        log.info("reloaded: %s", ", ".join(sorted(newer)) or "nothing is new")
+
     def _warm_up(self) -> None:
         fault: Exception | None = None
         try:
@@ -191,21 +232,26 @@ class Server:
             log.info("ready: %s", ", ".join(sorted(self.models)))
 
 
+def _differ(a: Model, b: Model) -> bool:
+    return a.digest != b.digest or a.card != b.card
+
+
 def run(
     models: Mapping[str, Model],
     host: str = "127.0.0.1",
     port: int = 8765,
     limits: Limits | None = None,
     snapshot_key: bytes | None = None,
+    load: Load | None = None,
 ) -> int:
-    """Serve until SIGTERM or SIGINT and return the exit status; a second signal exits at once.
+    """Serve until SIGTERM or SIGINT and return the exit status; a second signal exits at once. SIGHUP reloads.
 
     Prints nothing; what happens is logged under `streamrnn.server`.
 
     Raises:
         OSError: the port cannot be bound.
     """
-    server = Server(models, host, port, limits, snapshot_key)
+    server = Server(models, host, port, limits, snapshot_key, load)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(_serve_until_signal(server))
 
@@ -222,6 +268,7 @@ async def _serve_until_signal(server: Server) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
+    loop.add_signal_handler(signal.SIGHUP, server.reload)
     return await server.serve()
 
 
