@@ -22,6 +22,8 @@
     |   |-- UnsupportedError    a layer or form that cannot be streamed
     |   |-- SpecError           a spec whose nodes or shapes disagree
     |   `-- SnapshotError       a snapshot that is damaged or of another model
+    |-- StoreError              the place that keeps snapshots failed: try later
+    |   `-- StoreFileError      a file that is no store, is damaged or of a later release
     `-- InternalError           a bug of ours
 
 Each class has a stable `code`, a `scope` (what the error ends: one frame, one session, one connection) and a
@@ -185,6 +187,23 @@ class SnapshotError(ModelError):
     """A snapshot that is damaged or belongs to another model; nothing was restored."""
 
     code = "bad_snapshot"
+
+
+class StoreError(StreamrnnError):
+    """The place that keeps snapshots failed: a full disk, a lock, an I/O error; what it held is still there.
+
+    `fields["operation"]` is what was asked of it and `fields["cause"]` the fault's own name, such as SQLITE_FULL.
+    """
+
+    code = "store_failed"
+    retryable = True
+
+
+class StoreFileError(StoreError):
+    """A file that is no snapshot store, is damaged or of a later release: trying again does not help."""
+
+    code = "bad_store_file"
+    retryable = False
 
 
 class InternalError(StreamrnnError):
