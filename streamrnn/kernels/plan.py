@@ -126,7 +126,7 @@ class Call:
         return self.address
 
 
-@entry("void(int64[::1], int64[::1], float32[:,:,::1], float32[:,:,::1])")
+@entry("void(int64[::1], int64[::1], float32[:,:,::1], float32[:,:,::1])", nogil=False)
 def aim_at(words: Words, slots: Words, x: FloatArray, y: FloatArray) -> None:
     """Write the addresses of slots (n,), x (n_frames, n, ...) and y (n_frames, n, ...) into the words of a call."""
     words[CallWord.SLOTS] = address_of(slots)
