@@ -18,21 +18,19 @@ TURNS = 1000
 
 @dataclass(frozen=True)
 class Limit:
-    """The least time that one step of a batch can take: arithmetic or reading the weights once, whichever is more."""
+    """The least time that one step of a lone session can take: arithmetic or reading the weights, whichever is more."""
 
     n_macs: int
-    """Multiply-adds of one session."""
     weight_bytes: int
     peak_gmacs: float
     """Multiply-adds from registers, 1e9 a second."""
     gbytes_per_s: float
     """Reading just these weights over and over, into one core."""
-    n_sessions: int = 1
 
     @property
     def arithmetic_us(self) -> float:
         """Microseconds of multiply-adds at the peak rate."""
-        return self.n_sessions * self.n_macs / self.peak_gmacs / 1e3
+        return self.n_macs / self.peak_gmacs / 1e3
 
     @property
     def reading_us(self) -> float:

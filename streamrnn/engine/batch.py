@@ -33,7 +33,7 @@ class Batch:
         if not len(sessions):
             raise UsageError("step_many: expected at least one session")
         lane = sessions[0].lane
-        slots = [session.slot for session in sessions if session.lane is lane and not session.n_pending]
+        slots = [session.slot for session in sessions if session.lane is lane and not session.queue.n_frames]
         if len(slots) != len(sessions) or min(slots) < 0 or len(set(slots)) != len(slots):
             _explain(sessions, lane)
         self._sessions = list(sessions)

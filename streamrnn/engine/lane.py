@@ -99,7 +99,9 @@ class Lane:
         n_parts = self._n_parts(len(slots)) if len(x) == 1 else 1
         if n_parts > 1:
             return self._run_parts(n_parts, slots, x, y)
-        refused: int = self.invoker(len(x) * len(slots))(self.kernel, self._calls[0].aim(slots, x, y))
+        call = self._calls[0]
+        refused: int = self.invoker(len(x) * len(slots))(self.kernel, call.aim(slots, x, y))
+        call.let_go()  # a long run's frames may be large
         return refused
 
     def invoker(self, n_frames: int) -> Invoke:
@@ -130,8 +132,14 @@ class Lane:
         parts = [
             call.aim(slots[a:b], x[:, a:b], y[:, a:b]) for call, a, b in zip(self._calls, cuts, cuts[1:], strict=False)
         ]
-        others = [self._helpers.submit(self._releasing, self.kernel, call) for call in parts[1:]]
-        self._releasing(self.kernel, parts[0])
+        mine, others = parts[:1], []
+        for call in parts[1:]:
+            try:
+                others.append(self._helpers.submit(self._releasing, self.kernel, call))
+            except RuntimeError:  # shut down: some parts may be under way, so the rest is stepped all the same
+                mine.append(call)
+        for call in mine:
+            self._releasing(self.kernel, call)
         for other in others:
             other.result()
         return ALL_STEPPED

@@ -30,8 +30,9 @@ PLAIN, SIGNED = 1, 2
 """Versions: sealed by a checksum, and by a key."""
 _HEADER = struct.Struct("<8sHH32sQQHII")
 _SEAL_BYTES = {PLAIN: 16, SIGNED: 32}
-MAX_COUNT = 2**63 - 1
-"""Largest epoch and seq read: a snapshot may come from a client, and its checksum is no signature."""
+MAX_COUNT = 2**62
+"""Largest epoch and seq read: a snapshot may come from a client, and its checksum is no signature. The kernels count in
+int64, so there is room for as many frames again."""
 
 
 @dataclass(frozen=True)

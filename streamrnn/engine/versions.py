@@ -74,8 +74,8 @@ class Versions:
         slot = new.arena.take()
         if swap == "carry":
             new.arena.rows[slot] = old.arena.rows[session.slot]
-        if session.n_pending:
-            self.schedulers[old].remove(session)
+        self.schedulers[old].remove(session)
+        if session.queue.n_frames:
             self.schedulers[new].add(session)
         old.arena.release(session.enter(new, slot))
         self.drop_if_done(old)

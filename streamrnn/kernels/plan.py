@@ -125,6 +125,10 @@ class Call:
         self._kept = (slots, x, y)
         return self.address
 
+    def let_go(self) -> None:
+        """Keep the arrays no longer: the call must be aimed anew before it is used again."""
+        self._kept = ()
+
 
 @entry("void(int64[::1], int64[::1], float32[:,:,::1], float32[:,:,::1])", nogil=False)
 def aim_at(words: Words, slots: Words, x: FloatArray, y: FloatArray) -> None:

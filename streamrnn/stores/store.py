@@ -6,10 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self
 
+from streamrnn.engine.snapshot import MAX_COUNT
 from streamrnn.errors import OptionError
-
-MAX_COUNT = 2**63 - 1
-"""Largest epoch and seq, as in a snapshot."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,8 +48,6 @@ def test_the_limit_is_arithmetic_or_reading_whichever_is_more():
     large = Limit(n_macs=25_000_000, weight_bytes=100_000_000, peak_gmacs=50.0, gbytes_per_s=16.0)
     assert large.step_us == large.reading_us == pytest.approx(100_000_000 / 16e9 * 1e6)
     assert "16 GB/s" in large.describe()
-    batch = Limit(n_macs=25_000_000, weight_bytes=100_000_000, peak_gmacs=50.0, gbytes_per_s=16.0, n_sessions=100)
-    assert batch.step_us == pytest.approx(50_000.0)
 
 
 def test_the_machine_is_measured():

@@ -234,6 +234,18 @@ class TestFinish:
         assert engine.n_pending == 0
 
 
+def test_a_batch_loses_no_session_after_a_failed_tick(engine, model, monkeypatch):
+    sessions = [engine.open("m") for _ in range(3)]
+    engine.push(sessions[1], 0, random_frames(model, 2))
+    with monkeypatch.context() as patch:
+        patch.setattr(Lane, "run", lambda *arguments: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            engine.tick()
+    assert sessions[1].n_pending == 2 and not sessions[1].queue.n_frames
+    assert engine.step_many(sessions, random_frames(model, 3)).shape == (3, model.output_size)
+    assert [session.n_applied for session in sessions] == [1, 1, 1]
+
+
 @pytest.mark.parametrize("n_sessions", [1, 3])
 def test_sessions_of_a_failed_tick_can_be_closed(engine, model, n_sessions, monkeypatch):
     sessions = [engine.open("m") for _ in range(n_sessions)]

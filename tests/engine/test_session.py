@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 
@@ -199,6 +202,15 @@ def test_direct_steps_wait_for_no_frame(session, engine):
             operation()
     with pytest.raises(UsageError, match="waiting"):
         engine.step_many([session], GOOD[None])
+
+
+def test_the_frames_of_a_run_are_not_kept(session):
+    xs = random_frames(session.model, 100)
+    kept = weakref.ref(xs)
+    ys = weakref.ref(session.run(xs))
+    del xs
+    gc.collect()
+    assert kept() is None and ys() is None
 
 
 class TestOut:

@@ -198,6 +198,7 @@ def test_another_model(session):
         {"digest": bytes(32)},
         {"epoch": 2**64 - 1},
         {"next_seq": 2**63},
+        {"next_seq": 2**62 + 1},
         {"n_id": 0xFFFF},
         {"n_decoder": 0xFFFFFFFF},
         {"n_payload": 0},
@@ -215,6 +216,15 @@ def test_a_crafted_header(engine, session, changes):
             engine.restore(crafted(session, **changes))
         return
     refused(engine, crafted(session, **changes))
+
+
+def test_the_highest_count_goes_on(session, model):
+    """The kernel counts in int64: it must not wrap, and the session must stay one that can be snapshotted."""
+    engine = engine_of(model)
+    restored = engine.restore(crafted(session, next_seq=2**62))
+    restored.run(random_frames(model, 3))
+    assert (restored.next_seq, decode(session.snapshot()).next_seq) == (2**62 + 3, 9)
+    assert len(restored.snapshot()) == len(session.snapshot())
 
 
 def test_a_crafted_name(engine, session):

@@ -99,6 +99,25 @@ def test_a_refused_frame_steps_no_part(split_everything, helpers, sick):
     assert not any(session.state().any() or session.next_seq for session in sessions)
 
 
+@pytest.mark.parametrize("n_taken", [0, 1])
+def test_helpers_that_were_shut_down_lose_nothing(split_everything, helpers, n_taken, monkeypatch):
+    """Even amid a batch: what they do not take is stepped by the caller."""
+    model = random_model("lstm", 5, 19)
+    engine, sessions = opened(model, helpers, max_threads=3)
+    alone, singles = opened(model)
+    submit = helpers.submit
+
+    def until_shut_down(*work):
+        if len(helpers.n_slots) >= n_taken:
+            raise RuntimeError("cannot schedule new futures after shutdown")
+        return submit(*work)
+
+    monkeypatch.setattr(helpers, "submit", until_shut_down)
+    frames = random_frames(model, N_SESSIONS)
+    assert same_bits(engine.step_many(sessions, frames), alone.step_many(singles, frames))
+    assert [session.next_seq for session in sessions] == [1] * N_SESSIONS
+
+
 def test_a_small_batch_stays_in_its_thread(helpers):
     model = random_model("lstm", 5, 19)
     engine, sessions = opened(model, helpers, max_threads=3)

@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from streamrnn.engine.snapshot import MAX_COUNT
 from streamrnn.errors import OptionError, UsageError
 from streamrnn.stores import Stored
-from streamrnn.stores.store import MAX_COUNT
 
 A = Stored("a", 0, 10, b"state of a")
 B = Stored("b", 3, 7, b"state of b")
