@@ -8,6 +8,7 @@
     |   |-- UnknownSessionError no such session
     |   |-- SessionExistsError  the session id or handle is taken
     |   |-- SessionClosedError  the session was closed
+    |   |-- TokenError          a resume token that is not the session's
     |   `-- OptionError         an option or argument that does not exist or is out of range
     |-- PeerError               the remote side broke the protocol
     |   |-- MalformedError      bytes that are not a message
@@ -98,6 +99,12 @@ class SessionClosedError(UsageError):
     """The session was closed and keeps no state."""
 
     code = "session_closed"
+
+
+class TokenError(UsageError):
+    """A resume token that is not that of the session."""
+
+    code = "bad_token"
 
 
 class OptionError(UsageError):

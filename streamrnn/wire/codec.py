@@ -121,6 +121,8 @@ class Codec:
             raise self._too_many(n)
         if len(message.seqs) != n:
             raise MalformedError(f"expected as many seqs as handles, {n}, got {len(message.seqs)}")
+        if message.times_us is not None and len(message.times_us) != n:
+            raise MalformedError(f"expected as many times_us as handles, {n}, got {len(message.times_us)}")
 
     def _too_many(self, n: int) -> OversizedError:
         expected = self._max_chunk_frames

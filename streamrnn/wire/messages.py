@@ -16,9 +16,14 @@ MAX_N = 65536
 
 Handle = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Seq = Annotated[int, Meta(ge=0, le=2**53 - 1)]
+AppliedSeq = Annotated[int, Meta(ge=-1, le=2**53 - 1)]
 Count = Annotated[int, Meta(ge=1, le=MAX_N)]
+Natural = Annotated[int, Meta(ge=0, le=2**53 - 1)]
+Overload = Literal["reject", "drop_oldest", "skip_output"]
+Gap = Literal["none", "hold", "linear", "zero", "reset_after"]
 Handles = Annotated[list[Handle], Meta(min_length=1, max_length=MAX_N)]
 Seqs = Annotated[list[Seq], Meta(min_length=1, max_length=MAX_N)]
+Times = Annotated[list[Natural], Meta(min_length=1, max_length=MAX_N)]
 
 
 class Message(msgspec.Struct, frozen=True, tag_field="type", forbid_unknown_fields=True, omit_defaults=True, gc=False):
@@ -29,11 +34,24 @@ class Message(msgspec.Struct, frozen=True, tag_field="type", forbid_unknown_fiel
 
 
 class Open(Message, frozen=True, tag="open"):
-    """Open a session of a model under a free handle; answered by `opened`. `session_id` is made up when absent."""
+    """Open a session of a model under a free handle, or resume one; answered by `opened`.
+
+    With `resume_token` the session `session_id` goes on, and the outputs after `answered_seq` are sent again; what is
+    not known any more is opened anew. `window` is the most frames that the client will leave unanswered.
+    """
 
     handle: Handle
     model: str
     session_id: str | None = None
+    resume_token: str | None = None
+    answered_seq: AppliedSeq = -1
+    window: Count | None = None
+    overload: Overload = "reject"
+    park_ms: Natural | None = None
+    expire_ms: Natural | None = None
+    gap: Gap = "none"
+    period_us: Natural = 0
+    reset_after_us: Natural = 0
 
 
 class Frame(Message, frozen=True, tag="frame"):
@@ -43,6 +61,7 @@ class Frame(Message, frozen=True, tag="frame"):
     seq: Seq
     payload: bytes
     n: Count = 1
+    time_us: Natural | None = None
 
 
 class Frames(Message, frozen=True, tag="frames"):
@@ -51,12 +70,18 @@ class Frames(Message, frozen=True, tag="frames"):
     handles: Handles
     seqs: Seqs
     payload: bytes
+    times_us: Times | None = None
 
 
 class Reset(Message, frozen=True, tag="reset"):
-    """Return the state to its start, after the frames sent before; numbering goes on. Answered by `ack`."""
+    """Return the state to its start, after the frames sent before; numbering goes on. Answered by `ack`.
+
+    With `warm_frames` the old state answers that many frames more, while one from the start sees them too, and then
+    takes over.
+    """
 
     handle: Handle
+    warm_frames: Annotated[int, Meta(ge=0, le=MAX_N)] = 0
 
 
 class Flush(Message, frozen=True, tag="flush"):
@@ -77,6 +102,13 @@ class Restore(Message, frozen=True, tag="restore"):
     handle: Handle
     payload: bytes
     session_id: str | None = None
+
+
+class Rollback(Message, frozen=True, tag="rollback"):
+    """Take a session back to an earlier snapshot of its own, numbering too; answered by `ack`."""
+
+    handle: Handle
+    payload: bytes
 
 
 class Fork(Message, frozen=True, tag="fork"):
@@ -106,7 +138,10 @@ class Port(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
 
 
 class Opened(Message, frozen=True, tag="opened"):
-    """The session lives; `next_seq` is the seq its next frame must carry."""
+    """The session lives; `next_seq` is the seq its next frame must carry, `resume_token` what it is resumed with.
+
+    `resumed`: it goes on from an earlier state. `durable`: it outlives this server, up to and including `durable_seq`.
+    """
 
     handle: Handle
     session_id: str
@@ -118,15 +153,25 @@ class Opened(Message, frozen=True, tag="opened"):
     output: Port
     labels: tuple[str, ...] = ()
     max_queue_frames: int = 0
+    resume_token: str = ""
+    durable: bool = False
+    durable_seq: AppliedSeq = -1
+    park_ms: Natural = 0
+    expire_ms: Natural = 0
 
 
 class Output(Message, frozen=True, tag="output"):
-    """Outputs of frames `seq .. seq + n - 1` of one session."""
+    """Outputs of frames `seq .. seq + n - 1` of one session.
+
+    `filled` missing samples were made up, or the state was reset (`was_reset`), before the first of these frames.
+    """
 
     handle: Handle
     seq: Seq
     payload: bytes
     n: Count = 1
+    filled: Natural = 0
+    was_reset: bool = False
 
 
 class Outputs(Message, frozen=True, tag="outputs"):
@@ -137,12 +182,33 @@ class Outputs(Message, frozen=True, tag="outputs"):
     payload: bytes
 
 
-class Ack(Message, frozen=True, tag="ack"):
-    """Everything up to and including `applied_seq` (-1: nothing yet) has been applied and answered."""
+class Skipped(Message, frozen=True, tag="skipped"):
+    """Frames `seq .. seq + n - 1` get no output, as the session's `overload` says; in place of their outputs."""
 
     handle: Handle
-    of: Literal["reset", "flush"]
-    applied_seq: Annotated[int, Meta(ge=-1, le=2**53 - 1)]
+    seq: Seq
+    n: Count
+    is_stepped: bool
+
+
+class Ack(Message, frozen=True, tag="ack"):
+    """All up to `applied_seq` (-1: nothing yet) has been applied and answered, and is in the store up to `durable_seq`.
+
+    `of` is what it answers; `checkpoint` comes unasked.
+    """
+
+    handle: Handle
+    of: Literal["reset", "flush", "rollback", "checkpoint"]
+    applied_seq: AppliedSeq
+    durable_seq: AppliedSeq = -1
+
+
+class Event(Message, frozen=True, tag="event"):
+    """The session's life took a turn: `parked`, and `live` when it came back; the next frame is `next_seq`."""
+
+    handle: Handle
+    name: Literal["parked", "live"]
+    next_seq: Seq
 
 
 class Snapshotted(Message, frozen=True, tag="snapshotted"):
@@ -176,12 +242,12 @@ class Closed(Message, frozen=True, tag="closed"):
     """The session ended; `n_frames` were answered in all."""
 
     handle: Handle
-    reason: Literal["closed", "error", "draining"]
+    reason: Literal["closed", "error", "draining", "expired", "taken_over"]
     n_frames: Annotated[int, Meta(ge=0)]
 
 
-ClientMessage = Open | Frame | Frames | Reset | Flush | Snapshot | Restore | Fork | Close
-ServerMessage = Opened | Output | Outputs | Ack | Snapshotted | Error | GoAway | Closed
+ClientMessage = Open | Frame | Frames | Reset | Flush | Snapshot | Restore | Rollback | Fork | Close
+ServerMessage = Opened | Output | Outputs | Skipped | Ack | Snapshotted | Event | Error | GoAway | Closed
 
 PROTOCOLS = ("streamrnn.v1.msgpack", "streamrnn.v1.json")
 """Websocket sub-protocols, the default first."""

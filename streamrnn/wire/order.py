@@ -15,7 +15,19 @@ from streamrnn.errors import DrainingError, OrderError, SessionExistsError, Stre
 HandleState = Literal["free", "live"]
 ConnectionState = Literal["open", "draining", "closed"]
 Event = Literal[
-    "open", "restore", "fork_into", "frame", "frames", "reset", "flush", "snapshot", "fork", "close", "go_away", "end"
+    "open",
+    "restore",
+    "fork_into",
+    "frame",
+    "frames",
+    "reset",
+    "flush",
+    "snapshot",
+    "rollback",
+    "fork",
+    "close",
+    "go_away",
+    "end",
 ]
 
 FREE: Final = "free"
@@ -32,6 +44,7 @@ HANDLE: Mapping[HandleState, Mapping[Event, HandleState]] = {
         "reset": LIVE,
         "flush": LIVE,
         "snapshot": LIVE,
+        "rollback": LIVE,
         "fork": LIVE,
         "close": FREE,
         "end": FREE,
@@ -49,6 +62,7 @@ CONNECTION: Mapping[ConnectionState, Mapping[Event, ConnectionState]] = {
         "reset": OPEN,
         "flush": OPEN,
         "snapshot": OPEN,
+        "rollback": OPEN,
         "close": OPEN,
         "go_away": DRAINING,
         "end": CLOSED,
@@ -59,6 +73,7 @@ CONNECTION: Mapping[ConnectionState, Mapping[Event, ConnectionState]] = {
         "reset": DRAINING,
         "flush": DRAINING,
         "snapshot": DRAINING,
+        "rollback": DRAINING,
         "close": DRAINING,
         "end": CLOSED,
     },

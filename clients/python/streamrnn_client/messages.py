@@ -25,8 +25,10 @@ Seq = Annotated[int, Range(0, 2**53 - 1)]
 AppliedSeq = Annotated[int, Range(-1, 2**53 - 1)]
 Count = Annotated[int, Range(1, 65536)]
 Natural = Annotated[int, Range(0, 2**63 - 1)]
+Time = Annotated[int, Range(0, 2**53 - 1)]
 Handles = Annotated[tuple[Handle, ...], Range(1, 65536)]
 Seqs = Annotated[tuple[Seq, ...], Range(1, 65536)]
+Times = Annotated[tuple[Time, ...], Range(1, 65536)]
 
 
 class Message:
@@ -52,6 +54,15 @@ class Open(Message):
     handle: Handle
     model: str
     session_id: str | None = None
+    resume_token: str | None = None
+    answered_seq: AppliedSeq = -1
+    window: Count | None = None
+    overload: Literal["reject", "drop_oldest", "skip_output"] = "reject"
+    park_ms: Time | None = None
+    expire_ms: Time | None = None
+    gap: Literal["none", "hold", "linear", "zero", "reset_after"] = "none"
+    period_us: Time = 0
+    reset_after_us: Time = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +74,7 @@ class Frame(Message):
     seq: Seq
     payload: bytes
     n: Count = 1
+    time_us: Time | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +85,20 @@ class Frames(Message):
     handles: Handles
     seqs: Seqs
     payload: bytes
+    times_us: Times | None = None
 
     def __post_init__(self) -> None:
         _check_pairs(self.handles, self.seqs)
+        _check_pairs(self.handles, self.times_us or self.handles)
 
 
 @dataclass(frozen=True, slots=True)
 class Reset(Message):
-    """Return the state to its start; numbering goes on."""
+    """Return the state to its start, after `warm_frames` more; numbering goes on."""
 
     type: ClassVar[str] = "reset"
     handle: Handle
+    warm_frames: Annotated[int, Range(0, 65536)] = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +125,15 @@ class Restore(Message):
     handle: Handle
     payload: bytes
     session_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rollback(Message):
+    """Take a session back to an earlier snapshot of its own."""
+
+    type: ClassVar[str] = "rollback"
+    handle: Handle
+    payload: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +182,11 @@ class Opened(Message):
     output: Port
     labels: tuple[str, ...] = ()
     max_queue_frames: Natural = 0
+    resume_token: str = ""
+    durable: bool = False
+    durable_seq: AppliedSeq = -1
+    park_ms: Time = 0
+    expire_ms: Time = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +198,8 @@ class Output(Message):
     seq: Seq
     payload: bytes
     n: Count = 1
+    filled: Time = 0
+    was_reset: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,13 +216,35 @@ class Outputs(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class Skipped(Message):
+    """Frames `seq .. seq + n - 1` get no output."""
+
+    type: ClassVar[str] = "skipped"
+    handle: Handle
+    seq: Seq
+    n: Count
+    is_stepped: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Ack(Message):
-    """Everything up to and including `applied_seq` has been applied and answered."""
+    """All up to `applied_seq` has been applied and answered, and is in the server's store up to `durable_seq`."""
 
     type: ClassVar[str] = "ack"
     handle: Handle
-    of: Literal["reset", "flush"]
+    of: Literal["reset", "flush", "rollback", "checkpoint"]
     applied_seq: AppliedSeq
+    durable_seq: AppliedSeq = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Event(Message):
+    """The session was parked, or came back; the next frame is `next_seq`."""
+
+    type: ClassVar[str] = "event"
+    handle: Handle
+    name: Literal["parked", "live"]
+    next_seq: Seq
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,14 +286,14 @@ class Closed(Message):
 
     type: ClassVar[str] = "closed"
     handle: Handle
-    reason: Literal["closed", "error", "draining"]
+    reason: Literal["closed", "error", "draining", "expired", "taken_over"]
     n_frames: Natural
 
 
-ClientMessage = Open | Frame | Frames | Reset | Flush | Snapshot | Restore | Fork | Close
-ServerMessage = Opened | Output | Outputs | Ack | Snapshotted | Error | GoAway | Closed
+ClientMessage = Open | Frame | Frames | Reset | Flush | Snapshot | Restore | Rollback | Fork | Close
+ServerMessage = Opened | Output | Outputs | Skipped | Ack | Snapshotted | Event | Error | GoAway | Closed
 ALL: tuple[type[Message], ...] = (
-    *(Open, Frame, Frames, Reset, Flush, Snapshot, Restore, Fork, Close),
-    *(Opened, Output, Outputs, Ack, Snapshotted, Error, GoAway, Closed),
+    *(Open, Frame, Frames, Reset, Flush, Snapshot, Restore, Rollback, Fork, Close),
+    *(Opened, Output, Outputs, Skipped, Ack, Snapshotted, Event, Error, GoAway, Closed),
 )
 """Every message of v1, those of the client first."""
