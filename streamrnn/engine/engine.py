@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from streamrnn.engine.helpers import Helpers
 from streamrnn.engine.lane import Lane
 from streamrnn.engine.scheduler import Output
 from streamrnn.engine.session import Session
+from streamrnn.engine.snapshot import SnapshotRecord
 from streamrnn.engine.versions import Live, Swap, Versions
 from streamrnn.errors import (
     FrameError,
@@ -193,6 +195,22 @@ class Engine:
         """The session as bytes. Raises as `Session.require_idle`."""
         session.require_idle("snapshot")
         return snapshot.encode(snapshot.record_of(session), self._snapshot_key)
+
+    def new_id(self) -> str:
+        """An id for a session that is given none."""
+        return self._make_id()
+
+    def read(self, blob: bytes) -> SnapshotRecord:
+        """What a snapshot holds, checked as `restore` does, but for its model. Raises SnapshotError."""
+        return snapshot.decode(blob, self._snapshot_key)
+
+    def capture(self, sessions: Sequence[Session]) -> list[SnapshotRecord]:
+        """Records."""
+        records = []
+        for session in sessions:
+            record = snapshot.record_of(session)
+            records.append(replace(record, next_seq=session.n_applied, state=record.state.copy()))
+        return records
 
     def restore(self, blob: bytes, session_id: str | None = None) -> Session:
         """Open a session from a snapshot: same state, same numbering, and by law the same bits from here on.
