@@ -138,6 +138,7 @@ class Checkpoints:
             return
         self._tally.n_saved += 1
         hosted.is_stored = True
+        hosted.stored_hashes = capture.token_hashes
         if capture.generation == hosted.generation:
             hosted.must_renew = False
             hosted.durable_seq = capture.next_seq - 1

@@ -48,6 +48,7 @@ class Hosted:
         ring: the outputs that can be sent again.
         life: see `serving.life`.
         token_hashes: of the newest resume token and the one before.
+        stored_hashes: those that the store knows.
         epoch: of its owner in the store.
         generation: raised by a rollback: what was captured before is of another history.
         durable_seq: the state after this seq is in the store, -1: none.
@@ -73,6 +74,7 @@ class Hosted:
         "peer",
         "ring",
         "session",
+        "stored_hashes",
         "terms",
         "token_hashes",
         "window",
@@ -91,6 +93,7 @@ class Hosted:
         self.ring = Ring(self.window)
         self.life: Life = OPEN
         self.token_hashes: tuple[bytes, ...] = ()
+        self.stored_hashes: tuple[bytes, ...] = ()
         self.epoch = 0
         self.generation = 0
         self.durable_seq = -1

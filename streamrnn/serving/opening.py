@@ -188,7 +188,7 @@ def _revive(hub: Hub, peer: Peer, message: Open, claimed: Claimed, now_ns: int) 
         raise OptionError(f"session {message.session_id!r} is one of model {kept.model!r}, not of {message.model!r}")
     hosted = hub.host(session, kept.terms, now_ns)
     hosted.epoch, hosted.is_stored = claimed.epoch, True
-    hosted.token_hashes = kept.token_hashes
+    hosted.token_hashes = hosted.stored_hashes = kept.token_hashes
     hosted.durable_seq = session.applied_seq
     hosted.ring = Ring(hosted.window, kept.pieces)
     _go_on(hub, peer, message, hosted)
@@ -232,10 +232,16 @@ def _go_on(hub: Hub, peer: Peer, message: Open, hosted: Hosted) -> None:
 def _welcome(
     hub: Hub, peer: Peer, handle: int, hosted: Hosted, resumed: bool = False, used_token: str | None = None
 ) -> None:
-    """Give a session to a connection, with a new token; the one that was used stays good until the new one is."""
-    token = hub.new_token()
-    hashes = (token,) if used_token is None else (token, used_token)
-    hosted.token_hashes = tuple(hash_of(text) for text in hashes)
+    """Give a session to a connection, with a new token; the one that was used stays good until the new one is.
+
+    While the store does not know the token that was used, the client goes on with that: after a crash the store must
+    know one of the last two.
+    """
+    token = used_token
+    if used_token is None or not hosted.is_stored or hash_of(used_token) in hosted.stored_hashes:
+        token = hub.new_token()
+        hosted.token_hashes = tuple(hash_of(text) for text in (token, used_token) if text is not None)
+    assert token is not None
     hosted.peer, hosted.handle = peer, handle
     peer.sessions[handle] = hosted
     peer.send(opened(hosted, resumed, token, hub.has_store))
