@@ -45,7 +45,7 @@ class Interleavings(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.dialogue = Dialogue(Options(encoding=self.encoding, check=False))
+        self.dialogue = Dialogue(Options(encoding=self.encoding, check=False, reconnect=False))
         self.server = FakeServer(self.dialogue.codec)
         self.ledgers: list[Ledger] = []
         self.asked: list[Pending] = []
