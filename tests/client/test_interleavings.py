@@ -22,7 +22,6 @@ from streamrnn_client.errors import (
     UnknownModelError,
 )
 from streamrnn_client.ledger import Ledger
-from streamrnn_client.messages import GoAway
 from streamrnn_client.options import Options
 from streamrnn_client.pending import Pending, PendingAsk, PendingFrames
 
@@ -142,7 +141,7 @@ class Interleavings(RuleBasedStateMachine):
 
     def arrive(self, payload: bytes) -> None:
         for event in self.dialogue.receive(payload):
-            if isinstance(event, GoAway):
+            if not isinstance(event, Pending):
                 continue
             assert event.done
             self.kept.append(event)  # so that no id comes back
