@@ -145,10 +145,14 @@ class Session:
         self.n_pending -= n_frames
         self._counts[self.slot] += n_frames
 
+    def go_on_at(self, n_applied: int) -> None:
+        """Number the next frame `n_applied`; none may wait."""
+        self._counts[self.slot] = n_applied
+
     def become(self, row: FloatArray, n_applied: int, side: Side | None) -> None:
         """Go on from the state of another: its row (state_size,), its count and its side; no frame may wait."""
         self.lane.arena.rows[self.slot] = row
-        self._counts[self.slot] = n_applied
+        self.go_on_at(n_applied)
         self.side = side
 
     def enter(self, lane: Lane, slot: int) -> int:
@@ -257,11 +261,7 @@ class Session:
         return FrameError(f"expected a float32 array of shape {shape}, got {got}", input_size=self.model.input_size)
 
     def state_norm(self) -> float:
-        """Root mean square of the state after the frames stepped; `inf` where a value of it is not finite.
-
-        Raises:
-            SessionClosedError: it was closed.
-        """
+        """Root mean square of the state as stepped so far; `inf` where it is not finite. Raises SessionClosedError."""
         if self.slot < 0:
             raise SessionClosedError(f"session {self.id!r} is closed")
         return norm_of(self.lane, self.slot)
@@ -285,16 +285,12 @@ class Session:
         self._engine.rollback(self, blob)
 
     def reset(self, warm_frames: int = 0) -> None:
-        """Return the state to that of a session that has seen no frame; numbering goes on.
+        """Return the state to that of a session that has seen no frame; numbering goes on. Raises as `require_idle`.
 
         Args:
-            warm_frames: 0 .. `limits.max_queue_frames`. The next so many frames are still answered from the old state,
-                while one from the start sees them too; then that one takes over. A further reset, and one for a gap,
-                replaces one that is under way.
-
-        Raises:
-            OptionError: `warm_frames` is out of range.
-            SessionClosedError, UsageError: as `require_idle`.
+            warm_frames: 0 .. `limits.max_queue_frames`, else OptionError. The next so many frames are still answered
+                from the old state, while one from the start sees them too; then that one takes over. A further reset,
+                and one for a gap, replaces one that is under way.
         """
         self._engine.reset(self, warm_frames)
 

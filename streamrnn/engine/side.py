@@ -56,8 +56,7 @@ class Side:
         """One like it, for a second session; no frame may wait."""
         twin = Side(self.gaps)
         twin.time_us, twin.n_warm, twin.is_new = self.time_us, self.n_warm, self.is_new
-        twin.frame = self.frame  # replaced by each step, never written
-        twin.shadow = None if self.shadow is None else self.shadow.copy()
+        twin.frame, twin.shadow = self.frame, self.shadow  # replaced by each step, never written
         return twin
 
     # ---- times
