@@ -39,6 +39,20 @@ class Limits:
     """Unsent bytes after which a slow reader is dropped."""
     max_id_chars: int = 128
     """Longest session id or model name on the wire."""
+    max_ring_bytes: int = 64 * 1024
+    """Bytes of outputs that are kept of one session to be sent again; bounds its `max_queue_frames` too."""
+    park_ms: int = 60_000
+    """Silence after which a session is parked: it keeps its state, but no slot."""
+    expire_ms: int = 120_000
+    """Time parked after which a session is forgotten, without a store."""
+    expire_stored_ms: int = 24 * 3_600_000
+    """The same where a store keeps it."""
+    max_parked_sessions: int = 65536
+    """Most sessions parked in memory; beyond, the longest parked are left to the store, or expire."""
+    checkpoint_ms: int = 1000
+    """Time from one checkpoint of what has changed to the next."""
+    checkpoint_frames: int = 1024
+    """Frames answered in one session after which a checkpoint is taken sooner."""
     handshake_timeout_ms: int = 10_000
     """Time in which a connection must finish its handshake."""
     ping_interval_ms: int = 20_000

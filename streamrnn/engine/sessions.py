@@ -87,6 +87,10 @@ class Sessions:
         self._sessions[chosen] = session
         return session
 
+    def new_id(self) -> str:
+        """An id for a session that is given none."""
+        return self._make_id()
+
     def session(self, session_id: str) -> Session:
         """The open session of that id.
 
@@ -126,6 +130,10 @@ class Sessions:
             session.side.start()
 
     # ---- copies
+
+    def read(self, blob: bytes) -> SnapshotRecord:
+        """What a snapshot holds, checked as `restore` does, but for its model. Raises SnapshotError."""
+        return snapshot.decode(blob, self._snapshot_key)
 
     def snapshot(self, session: Session) -> bytes:
         """The session as bytes. Raises as `Session.require_idle`."""

@@ -89,7 +89,8 @@ def capture(sessions: Sequence[Session]) -> list[SnapshotRecord]:
     return [found[i] for i in range(len(sessions))]
 
 
-def _seal(body: bytes, key: bytes | None) -> bytes:
+def seal_of(body: bytes, key: bytes | None) -> bytes:
+    """The checksum of `body`, or with a key its signature."""
     if key is None:
         return hashlib.blake2b(body, digest_size=_SEAL_BYTES[PLAIN]).digest()
     return hmac.digest(key, body, "sha256")
@@ -105,7 +106,7 @@ def encode(record: SnapshotRecord, key: bytes | None = None) -> bytes:
         len(session_id), len(record.decoder), len(payload),
     )  # fmt: skip
     body = header + session_id + record.decoder + payload
-    return body + _seal(body, key)
+    return body + seal_of(body, key)
 
 
 def decode(blob: bytes, key: bytes | None = None) -> SnapshotRecord:
@@ -125,7 +126,7 @@ def decode(blob: bytes, key: bytes | None = None) -> SnapshotRecord:
         kinds = ("is signed, and there is no key here", "is not signed, and only signed ones are taken here")
         raise SnapshotError(f"the snapshot {kinds[key is not None]}")
     body, seal = blob[: -_SEAL_BYTES[version]], blob[-_SEAL_BYTES[version] :]
-    if len(body) != _HEADER.size + n_id + n_decoder + n_payload or not hmac.compare_digest(_seal(body, key), seal):
+    if len(body) != _HEADER.size + n_id + n_decoder + n_payload or not hmac.compare_digest(seal_of(body, key), seal):
         doubt = "" if key is None else ", or signed with another key"
         raise SnapshotError(f"the snapshot is damaged or cut short{doubt}: its seal does not match")
     if layout != LAYOUT_VERSION:

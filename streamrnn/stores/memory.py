@@ -8,7 +8,7 @@ from threading import Lock
 from typing import NamedTuple, Self
 
 from streamrnn.errors import UsageError
-from streamrnn.stores.store import Stored, check_id
+from streamrnn.stores.store import Stored, check_id, check_owners
 
 
 class _Kept(NamedTuple):
@@ -64,15 +64,14 @@ class MemoryStore:
             kept[session_id] = _Kept(claimed, 0, now_s)
             return claimed
 
-    def delete(self, session_ids: Iterable[str]) -> None:
-        """Forget sessions."""
-        doomed = list(session_ids)
-        for session_id in doomed:
-            check_id(session_id)
+    def delete(self, owners: Iterable[tuple[str, int]]) -> None:
+        """Forget sessions; see `Store.delete`."""
+        doomed = check_owners(owners)
         with self._lock:
             kept = self._open()
-            for session_id in doomed:
-                kept.pop(session_id, None)
+            for session_id, epoch in doomed:
+                if session_id in kept and kept[session_id].record.epoch <= epoch:
+                    del kept[session_id]
 
     def expire(self, older_than_s: float) -> int:
         """Forget every session that was last saved or claimed before that time; returns how many."""

@@ -13,7 +13,7 @@ from typing import Self
 
 from streamrnn.errors import OptionError, StoreFileError, UsageError
 from streamrnn.stores.file import open_file, store_error
-from streamrnn.stores.store import Stored, check_id
+from streamrnn.stores.store import Stored, check_id, check_owners
 
 _SAVE = """
     INSERT INTO session (session_id, epoch, next_seq, floor_seq, saved_s, snapshot) VALUES (?1, ?2, ?3, ?3, ?4, ?5)
@@ -106,13 +106,11 @@ class SqliteStore:
             db.execute(_CLAIM, (claimed.epoch, now_s, session_id))
         return claimed
 
-    def delete(self, session_ids: Iterable[str]) -> None:
-        """Forget sessions, all in one transaction."""
-        doomed = list(session_ids)
-        for session_id in doomed:
-            check_id(session_id)
+    def delete(self, owners: Iterable[tuple[str, int]]) -> None:
+        """Forget sessions, all in one transaction; see `Store.delete`."""
+        doomed = check_owners(owners)
         with self._writing("delete") as db:
-            db.executemany("DELETE FROM session WHERE session_id = ?", [(session_id,) for session_id in doomed])
+            db.executemany("DELETE FROM session WHERE session_id = ? AND epoch <= ?", doomed)
 
     def expire(self, older_than_s: float) -> int:
         """Forget every session that was last saved or claimed before that time; returns how many."""

@@ -32,9 +32,8 @@ class Stored:
 
     def __post_init__(self) -> None:
         check_id(self.session_id)
-        for name, count in (("epoch", self.epoch), ("next_seq", self.next_seq)):
-            if not isinstance(count, int) or not 0 <= count <= MAX_COUNT:
-                raise OptionError(f"{name} must be an integer of 0 to {MAX_COUNT}, got {count!r}")
+        check_count("epoch", self.epoch)
+        check_count("next_seq", self.next_seq)
         if not isinstance(self.snapshot, bytes):
             raise OptionError(f"a snapshot must be bytes, got {type(self.snapshot).__name__}")
 
@@ -53,6 +52,29 @@ def check_id(session_id: str) -> None:
         raise OptionError(f"a session id must be a string that is not empty, got {session_id!r}")
 
 
+def check_count(name: str, count: int) -> None:
+    """Check that an epoch or a seq can be kept.
+
+    Raises:
+        OptionError: it is no integer of 0 to `MAX_COUNT`.
+    """
+    if not isinstance(count, int) or not 0 <= count <= MAX_COUNT:
+        raise OptionError(f"{name} must be an integer of 0 to {MAX_COUNT}, got {count!r}")
+
+
+def check_owners(owners: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
+    """The pairs of session id and epoch as a list.
+
+    Raises:
+        OptionError: one of them cannot be kept.
+    """
+    checked = list(owners)
+    for session_id, epoch in checked:
+        check_id(session_id)
+        check_count("epoch", epoch)
+    return checked
+
+
 class Store(Protocol):
     """Keeps the last snapshot of each session, and knows its owner by an epoch.
 
@@ -60,7 +82,7 @@ class Store(Protocol):
     clock, in seconds; it must outlast a restart, as `time.time` does.
 
     Every call raises StoreError when the place that keeps the snapshots fails (what it held is still there), UsageError
-    after `close`, and OptionError for an id that cannot be kept.
+    after `close`, and OptionError for an id or an epoch that cannot be kept.
     """
 
     def save(self, records: Sequence[Stored], now_s: float) -> list[str]:
@@ -91,8 +113,15 @@ class Store(Protocol):
                 owner that rolls back, which must not take the session from somebody who has claimed it since.
         """
 
-    def delete(self, session_ids: Iterable[str]) -> None:
-        """Forget sessions, all in one transaction; an unknown id is no fault. Their epochs are forgotten too."""
+    def delete(self, owners: Iterable[tuple[str, int]]) -> None:
+        """Forget sessions, all in one transaction; an unknown id is no fault. Their epochs are forgotten too.
+
+        A record stays where the stored epoch is higher than the one given: an owner that was fenced does not delete
+        what its successor has saved.
+
+        Args:
+            owners: a session id, and the epoch under which its owner held the session, for each.
+        """
 
     def expire(self, older_than_s: float) -> int:
         """Forget every session that was last saved or claimed before that time; returns how many."""

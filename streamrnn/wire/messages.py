@@ -187,7 +187,7 @@ class Skipped(Message, frozen=True, tag="skipped"):
 
     handle: Handle
     seq: Seq
-    n: Count
+    n: Annotated[int, Meta(ge=1, le=2**53 - 1)]
     is_stepped: bool
 
 

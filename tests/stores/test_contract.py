@@ -26,7 +26,7 @@ class TestSave:
         store.save([record, A], 0.0)
         assert store.load(session_id) == record
         assert set(store.session_ids()) == {session_id, "a"}
-        store.delete([session_id])
+        store.delete([(session_id, 1)])
         assert store.session_ids() == ["a"]
 
     @pytest.mark.parametrize("n_bytes", [0, 1, 5_000_000])
@@ -118,10 +118,25 @@ class TestClaim:
 class TestForget:
     def test_delete_forgets_what_it_names(self, store):
         store.save([A, B], 1.0)
-        store.delete(session_id for session_id in ("a", "unknown", "a"))
+        store.delete((session_id, 0) for session_id in ("a", "unknown", "a"))
         assert store.session_ids() == ["b"]
         store.delete([])
         assert store.save([Stored("a", 0, 0, b"new")], 2.0) == []
+
+    def test_an_owner_that_was_fenced_does_not_delete_what_its_successor_holds(self, store):
+        store.save([A, B], 1.0)
+        claimed = store.claim("b", 2.0)
+        store.delete([("a", 0), ("b", 3)])
+        assert (store.load("a"), store.load("b")) == (None, claimed)
+        store.delete([("b", 4)])
+        assert store.session_ids() == []
+
+    @pytest.mark.parametrize("epoch", [-1, MAX_COUNT + 1, 0.0, None, "0"])
+    def test_an_epoch_that_cannot_be_kept_is_refused(self, store, epoch):
+        store.save([A, B], 1.0)
+        with pytest.raises(OptionError):
+            store.delete([("a", 0), ("b", epoch)])
+        assert store.session_ids() == ["a", "b"]
 
     def test_expire_forgets_what_was_saved_before(self, store):
         store.save([A, B, Stored("c", 0, 0, b"")], 10.0)
@@ -146,7 +161,7 @@ class TestEnd:
             lambda store: store.save([], 1.0),
             lambda store: store.load("a"),
             lambda store: store.claim("a", 1.0),
-            lambda store: store.delete(["a"]),
+            lambda store: store.delete([("a", 0)]),
             lambda store: store.expire(1.0),
             lambda store: store.session_ids(),
         ],
@@ -160,7 +175,7 @@ class TestEnd:
 
     @pytest.mark.parametrize("session_id", ["", "\ud800", None, b"a"])
     def test_an_id_that_cannot_be_kept_is_refused(self, store, session_id):
-        calls = (store.load, lambda bad: store.claim(bad, 1.0), lambda bad: store.delete(["a", bad]))
+        calls = (store.load, lambda bad: store.claim(bad, 1.0), lambda bad: store.delete([("a", 0), (bad, 0)]))
         for call in (*calls, lambda bad: Stored(bad, 0, 0, b"")):
             with pytest.raises(OptionError):
                 call(session_id)

@@ -51,11 +51,12 @@ class InMemory(RuleBasedStateMachine):
             kept[0], kept[3] = kept[0] + 1, now_s
             assert claimed == Stored(session_id, *kept[:3])
 
-    @rule(session_ids=st.lists(IDS))
-    def delete(self, session_ids):
-        self.store.delete(session_ids)
-        for session_id in session_ids:
-            self.model.pop(session_id, None)
+    @rule(owners=st.lists(st.tuples(IDS, COUNTS)))
+    def delete(self, owners):
+        self.store.delete(owners)
+        for session_id, epoch in owners:
+            if session_id in self.model and self.model[session_id][0] <= epoch:
+                del self.model[session_id]
 
     @rule(older_than_s=TIMES)
     def expire(self, older_than_s):

@@ -222,7 +222,7 @@ class Skipped(Message):
     type: ClassVar[str] = "skipped"
     handle: Handle
     seq: Seq
-    n: Count
+    n: Annotated[int, Range(1, 2**53 - 1)]
     is_stepped: bool
 
 
