@@ -23,6 +23,8 @@ class Limits:
     """Most threads that one big batch is split over, the caller's among them."""
     max_queue_frames: int = 1024
     """Most frames waiting in one session."""
+    max_fill_frames: int = 1024
+    """Most frames made up for one gap; a longer one resets the state."""
     max_chunk_frames: int = 4096
     """Most frames in one message."""
     max_run_frames: int = 64

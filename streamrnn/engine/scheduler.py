@@ -11,6 +11,7 @@ import numpy as np
 
 from streamrnn.engine.lane import Lane
 from streamrnn.engine.session import Session
+from streamrnn.engine.side import Side
 from streamrnn.errors import InternalError
 from streamrnn.kernels.packing import FloatArray
 
@@ -22,6 +23,10 @@ class Output(NamedTuple):
     seq: int
     ys: FloatArray
     """(n, output_size) float32, C-contiguous, owned by the receiver."""
+    filled: int = 0
+    """Missing samples that were made up before the first of these frames."""
+    was_reset: bool = False
+    """The state was reset before the first of these frames: for a gap too long, or by the end of a warm reset."""
 
 
 class Scheduler:
@@ -69,6 +74,8 @@ class Scheduler:
 
     def run(self, session: Session, max_frames: int) -> Output:
         """Step the next run of frames of one session."""
+        if session.side is not None and (side := session.live_side()) is not None:
+            return self._run_sided(session, side, max_frames)
         lane = self._lane
         frames = session.queue.take(max_frames)
         n = len(frames)
@@ -82,14 +89,39 @@ class Scheduler:
             raise InternalError("a checked frame was refused by the kernel")
         return Output(session, session.answer(n), ys)
 
+    def _run_sided(self, session: Session, side: Side, max_frames: int) -> Output:
+        lane = self._lane
+        frames = session.queue.take(min(max_frames, side.n_warm or max_frames))
+        n = len(frames)
+        filled, was_reset = side.before(session, frames[0], side.time_of(session.n_applied))
+        y = np.empty((n, 1, lane.output_size), np.float32)
+        if lane.run(session.slots, frames.reshape(n, 1, lane.input_size), y) >= 0:
+            raise InternalError("a checked frame was refused by the kernel")
+        side.after(session, frames)
+        return Output(session, session.answer(n), y[:, 0], filled, was_reset)
+
     def _step_batch(self, picked: list[Session]) -> list[Output]:
         lane = self._lane
         staging = lane.staging(len(picked))
         x = staging.x[0]
+        sided: list[int] = []
         for i, session in enumerate(picked):
             staging.slots[i] = session.slot
             x[i] = session.queue.take(1)[0]
+            if session.side is not None:
+                sided.append(i)
+        flags = {i: _before(picked[i], x[i]) for i in sided} if sided else {}
         if lane.run(*staging) >= 0:
             raise InternalError("a checked frame was refused by the kernel")
         ys = staging.y[0].copy()
-        return [Output(session, session.answer(1), ys[i : i + 1]) for i, session in enumerate(picked)]
+        outputs = [Output(session, session.answer(1), ys[i : i + 1]) for i, session in enumerate(picked)]
+        for i, (filled, was_reset) in flags.items():
+            if (side := picked[i].side) is not None:
+                side.after(picked[i], x[i : i + 1])
+            outputs[i] = outputs[i]._replace(filled=filled, was_reset=was_reset)
+        return outputs
+
+
+def _before(session: Session, x: FloatArray) -> tuple[int, bool]:
+    side = session.live_side()
+    return (0, False) if side is None else side.before(session, x, side.time_of(session.n_applied))

@@ -78,6 +78,8 @@ class Versions:
         if session.queue.n_frames:
             self.schedulers[new].add(session)
         old.arena.release(session.enter(new, slot))
+        if swap == "reset" and session.side is not None:
+            session.side.start()
         self.drop_if_done(old)
 
     def of_name(self, name: str) -> Lane:
