@@ -44,6 +44,7 @@ class Lane:
     """One model, its sessions' rows and the scratch memory to step them. Not thread-safe.
 
     Attributes:
+        n_parked: sessions of it that are parked: they hold no slot, and will want one here.
         max_batch: most sessions in one kernel call.
         max_fill_frames: most frames made up for one gap.
         n_state_values: values of a state, without the padding of its row.
@@ -55,6 +56,7 @@ class Lane:
 
     def __init__(self, name: str, model: Model, limits: Limits, helpers: Helpers | None = None) -> None:
         self.name = name
+        self.n_parked = 0
         self.model = model
         self.max_batch = min(limits.max_batch, limits.max_sessions)
         self.max_fill_frames = limits.max_fill_frames

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from streamrnn.engine import side_form, snapshot
 from streamrnn.engine.batch import Batch
@@ -15,6 +16,16 @@ from streamrnn.engine.snapshot import MAX_COUNT, SnapshotRecord
 from streamrnn.engine.versions import Versions
 from streamrnn.errors import OptionError, SessionClosedError, SessionExistsError, SnapshotError, UnknownSessionError
 from streamrnn.limits import Limits
+
+
+class Parked(NamedTuple):
+    """What is left of a parked session."""
+
+    lane: Lane
+    session_id: str
+    snapshot: bytes
+    max_queue_frames: int
+    overload: Overload
 
 
 class Sessions:
@@ -185,14 +196,57 @@ class Sessions:
         if lane is None:
             digest = record.model_digest[:12]
             raise SnapshotError(f"the snapshot is of model {digest}..., which this engine does not have")
-        record.check_fits(lane.model)
-        side = side_form.decode(record.decoder, lane)
         if session_id is None and record.session_id not in self._sessions:
             session_id = record.session_id
-        session = self._add_session(lane, session_id, max_queue_frames, overload)
-        session.become(record.state, record.next_seq, side)
+        session = self._restored(lane, record, session_id, max_queue_frames, overload)
         session.epoch = record.epoch + 1 if epoch is None else epoch
         return session
+
+    def _restored(
+        self,
+        lane: Lane,
+        record: SnapshotRecord,
+        session_id: str | None,
+        max_queue_frames: int | None,
+        overload: Overload,
+    ) -> Session:
+        record.check_fits(lane.model)
+        side = side_form.decode(record.decoder, lane)
+        session = self._add_session(lane, session_id, max_queue_frames, overload)
+        session.become(record.state, record.next_seq, side)
+        return session
+
+    # ---- parking
+
+    def park(self, session: Session) -> Parked:
+        """Close a session and keep only its snapshot; its version of the model stays until it wakes or is let go.
+
+        Raises as `Session.require_idle`.
+        """
+        parked = Parked(session.lane, session.id, self.snapshot(session), session.max_queue_frames, session.overload)
+        session.lane.n_parked += 1
+        session.close()
+        return parked
+
+    def wake(self, parked: Parked) -> Session:
+        """Go on with a parked session, once.
+
+        Raises:
+            CapacityError: every slot of its version is held; it stays parked.
+            SessionExistsError: its id was given to another meanwhile.
+        """
+        record = snapshot.decode(parked.snapshot, self._snapshot_key)
+        session = self._restored(
+            parked.lane, record, parked.session_id, parked.max_queue_frames, parked.overload
+        )
+        session.epoch = record.epoch
+        parked.lane.n_parked -= 1
+        return session
+
+    def let_go(self, parked: Parked) -> None:
+        """Forget a parked session, once."""
+        parked.lane.n_parked -= 1
+        self._versions.drop_if_done(parked.lane)
 
     def rollback(self, session: Session, blob: bytes) -> None:
         """Take a session back to an earlier snapshot of its own: state and numbering.

@@ -38,6 +38,7 @@ class HubCollector(Collector):
             "streamrnn_slow_readers", "Connections dropped because they did not read", value=tally.n_slow_readers
         )
         for name, text, value in (
+            ("skipped_frames", "Frames without an output because too many waited", tally.n_skipped),
             ("duplicates", "Messages of frames answered again", tally.n_duplicates),
             ("resumed", "Sessions that came back", tally.n_resumed),
             ("taken_over", "Sessions that came back while another connection held them", tally.n_taken_over),
@@ -47,6 +48,13 @@ class HubCollector(Collector):
             ("fenced", "Sessions that another server had claimed", tally.n_fenced),
         ):
             yield CounterMetricFamily(f"streamrnn_{name}", text, value=value)
+        norms = GaugeMetricFamily(
+            "streamrnn_state_norm", "Root mean square of sessions' states: growth is drift", labels=["model", "of"]
+        )
+        for name, found in sorted(hub.engine.state_norms().items()):
+            norms.add_metric([name, "mean"], found.mean)
+            norms.add_metric([name, "max"], found.max)
+        yield norms
         turns = CounterMetricFamily("streamrnn_turns", "Turns of sessions' lives by the state after", labels=["life"])
         yield _by_label(turns, tally.turns.items())
         yield _by_label(
