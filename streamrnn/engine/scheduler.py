@@ -34,7 +34,8 @@ class Scheduler:
 
     Args:
         lane: whose sessions are stepped.
-        max_run_frames: most frames of a lone session in one tick.
+        max_run_frames: most frames of a lone session in one tick; where more must be made up for gaps, a tick takes
+            fewer sessions.
     """
 
     def __init__(self, lane: Lane, max_run_frames: int) -> None:
@@ -66,7 +67,7 @@ class Scheduler:
             outputs = [self.run(ready[0], self._max_run_frames)]
         else:
             outputs = self._step_batch(list(islice(ready, n)))
-        for _ in range(n):
+        for _ in outputs:
             session = ready.popleft()
             if session.queue.n_frames:
                 ready.append(session)
@@ -101,16 +102,24 @@ class Scheduler:
         return Output(session, session.answer(n), y[:, 0], filled, was_reset)
 
     def _step_batch(self, picked: list[Session]) -> list[Output]:
+        """Step a frame of each; where many frames must be made up before, only of the first ones of `picked`."""
         lane = self._lane
         staging = lane.staging(len(picked))
-        x = staging.x[0]
-        sided: list[int] = []
+        x, n_made_up = staging.x[0], 0
+        flags: dict[int, tuple[int, bool]] = {}
         for i, session in enumerate(picked):
+            side = session.live_side() if session.side is not None else None
+            if side is not None:
+                n_ahead = side.n_ahead(session)
+                n_made_up += n_ahead
+                if i and n_ahead and n_made_up > self._max_run_frames:
+                    del picked[i:]
+                    staging = lane.staging(i)  # the first part of the same memory
+                    break
             staging.slots[i] = session.slot
             x[i] = session.queue.take(1)[0]
-            if session.side is not None:
-                sided.append(i)
-        flags = {i: _before(picked[i], x[i]) for i in sided} if sided else {}
+            if side is not None:
+                flags[i] = side.before(session, x[i], side.time_of(session.n_applied))
         if lane.run(*staging) >= 0:
             raise InternalError("a checked frame was refused by the kernel")
         ys = staging.y[0].copy()
@@ -120,8 +129,3 @@ class Scheduler:
                 side.after(picked[i], x[i : i + 1])
             outputs[i] = outputs[i]._replace(filled=filled, was_reset=was_reset)
         return outputs
-
-
-def _before(session: Session, x: FloatArray) -> tuple[int, bool]:
-    side = session.live_side()
-    return (0, False) if side is None else side.before(session, x, side.time_of(session.n_applied))

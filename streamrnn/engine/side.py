@@ -77,6 +77,10 @@ class Side:
         first, time_us = marks[0]
         return time_us + (seq - first) * self.gaps.period_us
 
+    def n_ahead(self, session: Session) -> int:
+        """Frames to be made up before the next one that waits."""
+        return self._judge(session, self.time_of(session.n_applied))[0]
+
     # ---- around a run of frames
 
     def before(self, session: Session, x: FloatArray, time_us: int | None) -> tuple[int, bool]:
@@ -87,12 +91,11 @@ class Side:
         """
         self.filled = 0
         if self.gaps is not None and time_us is not None:
-            if self.time_us is not None:
-                n, is_reset = self.gaps.judge(time_us - self.time_us, session.lane.max_fill_frames)
-                if is_reset:
-                    self._reset(session)
-                elif n:
-                    self._fill(session, self.gaps.fill(self.frame, x, n))
+            n, is_reset = self._judge(session, time_us)
+            if is_reset:
+                self._reset(session)
+            elif n:
+                self._fill(session, self.gaps.fill(self.frame, x, n))
             self.time_us = time_us - self.gaps.period_us  # `after` adds as many as there are frames
         self.was_reset = self.tell()
         return self.filled, self.was_reset
@@ -116,8 +119,7 @@ class Side:
         """Pass over frames (n, input_size) that come next and are not stepped; a gap before them may be too long."""
         time_us = self.time_of(session.n_applied)
         if self.gaps is not None and time_us is not None:
-            last_us = time_us if self.time_us is None else self.time_us
-            if self.gaps.judge(time_us - last_us, session.lane.max_fill_frames)[1]:
+            if self._judge(session, time_us)[1]:
                 self._reset(session)
             self.time_us = time_us - self.gaps.period_us
             self._pass(frames)
@@ -130,6 +132,11 @@ class Side:
         """Be as in a session that has seen no frame; those that wait still do."""
         self.warm_up(0)
         self.time_us, self.frame, self.is_new = None, None, False
+
+    def _judge(self, session: Session, time_us: int | None) -> tuple[int, bool]:
+        if self.gaps is None or self.time_us is None or time_us is None:
+            return 0, False
+        return self.gaps.judge(time_us - self.time_us, session.lane.max_fill_frames)
 
     def _pass(self, frames: FloatArray) -> None:
         if self.gaps is not None and self.time_us is not None:

@@ -239,3 +239,20 @@ def test_a_session_that_moves_with_frames_waiting(session, engine, swap):
         fresh = engine_of(newer).open("m")
         expected = fresh.run(np.concatenate([xs[:2], xs[1:2], xs[2:]]))[[0, 1, 3, 4]]
         assert same_bits(np.concatenate([o.ys for o in outputs]), expected)
+
+
+def test_an_outage_of_many_sensors_is_made_up_for_over_many_ticks(model):
+    engine = engine_of(model, max_fill_frames=50, max_run_frames=20)
+    sessions = [engine.open("m", str(i), gaps=Gaps("hold", PERIOD)) for i in range(6)]
+    plain = engine.open("m", "plain")
+    for session in sessions:
+        session.step(random_frames(model), time_us=0)
+    for session, n_missing in zip(sessions, (40, 5, 5, 10, 1, 50), strict=True):
+        engine.push(session, 1, random_frames(model, 2), time_us=(n_missing + 1) * PERIOD)
+    engine.push(plain, 0, random_frames(model, 3))
+    ticks = [[(output.session.id, output.filled) for output in engine.tick()] for _ in range(4)]
+    assert ticks[:3] == [[("0", 40)], [("1", 5), ("2", 5), ("3", 10)], [("4", 1)]]
+    assert ticks[3] == [("5", 50), *((name, 0) for name in ("plain", "0", "1", "2", "3", "4"))]
+    while engine.n_pending:
+        engine.tick()
+    assert [session.next_seq for session in (*sessions, plain)] == [3] * 7
