@@ -102,6 +102,7 @@ class Checkpoints:
         for hosted in picked:
             del self._changed[hosted]
             hosted.mark_seq = -1
+            hosted.is_stored = True  # from now on it may be: a save that fails may have been done all the same
         self._is_urgent = bool(self._changed)
         self._next_ns = now_ns + self._interval_ns
         self._under_way = Save(self._saved, self._captured(picked))
@@ -136,7 +137,7 @@ class Checkpoints:
             self._on_fenced(hosted, now_ns)
             return
         self._tally.n_saved += 1
-        hosted.is_stored = True
+        hosted.is_unconfirmed = False
         hosted.stored_hashes = capture.token_hashes
         if capture.generation == hosted.generation:
             hosted.must_renew = False

@@ -52,11 +52,14 @@ class Claimed(NamedTuple):
 class Claim(Errand):
     """Become the owner of a session, if the token is its own; the result is `Claimed`, or None if it is unknown.
 
+    Where the stored epoch is still `trusted_epoch`, the hub has looked at the token: the store may know older ones.
+
     Its faults are TokenError, SnapshotError (a damaged record) and StoreError.
     """
 
     session_id: str = ""
     token: str = ""
+    trusted_epoch: int | None = None
 
 
 @dataclass(eq=False)

@@ -238,7 +238,13 @@ class Hub:
     def _lose_to_another(self, hosted: Hosted, now_ns: int) -> None:
         """Another server has claimed the session."""
         log.warning("session %s has another owner", hosted.id)
-        self.end_session(hosted, "taken_over")
+        peer = hosted.peer
+        if hosted.is_unconfirmed and peer is not None:
+            # Perhaps it was only asked for there; the client comes back, and the store will say which state counts.
+            self._drop(hosted, "close")
+            peer.close(RESTART, now_ns)
+        else:
+            self.end_session(hosted, "taken_over")
 
     def _tell(self, hosted: Hosted, name: str) -> None:
         if hosted.peer is not None:

@@ -29,6 +29,7 @@ from streamrnn.wire import order
 from streamrnn.wire.messages import Fork, Open, Restore
 
 if TYPE_CHECKING:
+    from streamrnn.engine.session import Session
     from streamrnn.serving.hub import Hub
     from streamrnn.serving.peer import Peer
 
@@ -129,31 +130,55 @@ def _once_free(
 
 
 def _resume(hub: Hub, peer: Peer, message: Open, terms: Terms, now_ns: int) -> None:
+    """Go on with a session; with a store only as its owner, for another server may have gone on with it since."""
     session_id, token = message.session_id, message.resume_token
     if session_id is None or token is None:
         raise OptionError("expected a session_id with the resume_token")
-    hosted = hub.roster.find(session_id)
-    if hosted is not None:
-        _take_over(hub, peer, message, hosted, now_ns)
-        return
 
     def answer(claimed: Claimed | None, fault: StreamrnnError | None, at_ns: int) -> None:
-        if fault is not None:
-            raise fault
         hosted = hub.roster.find(session_id)
-        if hosted is not None:  # somebody was quicker, on this server too
-            hosted.epoch = claimed.epoch if claimed is not None else hosted.epoch
-            _take_over(hub, peer, message, hosted, at_ns)
-        elif claimed is not None:
-            _revive(hub, peer, message, claimed, at_ns)
-        else:
-            _welcome(hub, peer, message.handle, hub.host(_new_session(hub, message), terms, at_ns))
+        if hosted is None or (claimed is not None and claimed.epoch != hosted.epoch + 1):
+            if fault is not None:
+                raise fault
+            if hosted is not None:  # another server had it since
+                hub.end_session(hosted, "taken_over")
+            if claimed is None:
+                _welcome(hub, peer, message.handle, hub.host(_new_session(hub, message), terms, at_ns))
+            else:
+                _revive(hub, peer, message, claimed, at_ns)
+            return
+        if claimed is None:
+            _check_token(hosted, message, fault)
+        hosted.is_unconfirmed = fault is not None
+        hosted.epoch = hosted.epoch if claimed is None else claimed.epoch
+        _take_over(hub, peer, message, hosted, at_ns)
 
     if hub.has_store:
+        hosted = hub.roster.find(session_id)
+        is_known = hosted is not None and is_one_of(token, hosted.token_hashes)
+        trusted_epoch = hosted.epoch if hosted is not None and is_known else None
         peer.hold(message.handle)
-        hub.errands.append(Claim(_answering(peer, message, message.handle, answer), session_id, token))
+        then = _answering(peer, message, message.handle, answer)
+        hub.errands.append(Claim(then, session_id, token, trusted_epoch))
     else:
         answer(None, None, now_ns)
+
+
+def _check_token(hosted: Hosted, message: Open, fault: StreamrnnError | None) -> None:
+    """Check a token where the store has not; `fault` is why it could not.
+
+    A session that this server keeps goes on while the store is down, unless the client has seen more of it elsewhere.
+
+    Raises:
+        TokenError: it is not the session's.
+        StreamrnnError: the fault; only the store could tell.
+    """
+    assert message.resume_token is not None
+    is_known = is_one_of(message.resume_token, hosted.token_hashes)
+    if fault is not None and (isinstance(fault, TokenError) or not is_known or hosted.n_applied <= message.answered_seq):
+        raise fault
+    if not is_known:
+        raise TokenError(f"expected a resume token of session {hosted.id!r}")
 
 
 def _new_session(hub: Hub, message: Open) -> Session:
@@ -200,9 +225,6 @@ def _revive(hub: Hub, peer: Peer, message: Open, claimed: Claimed, now_ns: int) 
 
 def _take_over(hub: Hub, peer: Peer, message: Open, hosted: Hosted, now_ns: int) -> None:
     """Go on with a session that this server keeps, whoever holds it."""
-    assert message.resume_token is not None
-    if not is_one_of(message.resume_token, hosted.token_hashes):
-        raise TokenError(f"expected a resume token of session {hosted.id!r}")
     if hosted.model_name != message.model:
         raise OptionError(f"session {hosted.id!r} is one of model {hosted.model_name!r}, not of {message.model!r}")
     if hosted.life == PARKED:
