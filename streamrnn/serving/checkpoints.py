@@ -83,10 +83,6 @@ class Checkpoints:
         self._changed[hosted] = None
         self._is_urgent = True
 
-    def is_saved(self, hosted: Hosted) -> bool:
-        """The store has the session as it stands, as far as this server knows."""
-        return hosted.durable_seq == hosted.n_applied - 1 and hosted not in self._changed
-
     def drop(self, hosted: Hosted) -> None:
         """A session is over."""
         self._changed.pop(hosted, None)

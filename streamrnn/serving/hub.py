@@ -196,7 +196,7 @@ class Hub:
         self.roster.park(hosted, now_ns)
         self._tell(hosted, "parked")
         for oldest in self.roster.beyond_limit():
-            self.end_session(oldest, "expired", is_forgotten=not self.checkpoints.is_saved(oldest))
+            self.end_session(oldest, "expired")  # its client goes on from what the store has, however old that is
 
     def close(self, hosted: Hosted, turn: Turn = "close") -> None:
         """Forget a session for good, here and in the store; nothing is said."""
