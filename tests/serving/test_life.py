@@ -29,7 +29,7 @@ def written() -> set[tuple[str, str, str]]:
     """State, turn and next state of each row in the protocol's table."""
     text = PROTOCOL.read_text(encoding="utf-8").partition("The life of a session:")[2].partition("### 5b")[0]
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
-    found = set()
+    found: set[tuple[str, str, str]] = set()
     for states, event, after, _ in rows[2:]:
         turn = next(turn for words, turn in TURNS.items() if event == words or event.startswith(words + ";"))
         before = ALIVE if states == "any of these" else states.split(", ")
