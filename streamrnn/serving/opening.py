@@ -142,7 +142,6 @@ def _resume(hub: Hub, peer: Peer, message: Open, terms: Terms, now_ns: int) -> N
             raise fault
         hosted = hub.roster.find(session_id)
         if hosted is not None:  # somebody was quicker, on this server too
-            hosted.epoch = claimed.epoch if claimed is not None else hosted.epoch
             _take_over(hub, peer, message, hosted, at_ns)
         elif claimed is not None:
             _revive(hub, peer, message, claimed, at_ns)
@@ -150,9 +149,18 @@ def _resume(hub: Hub, peer: Peer, message: Open, terms: Terms, now_ns: int) -> N
             session = hub.engine.open(message.model, session_id=session_id)
             _welcome(hub, peer, message.handle, hub.host(session, terms, at_ns))
 
+    tell = _answering(peer, message, message.handle, answer)
+
+    def then(claimed: Claimed | None, fault: StreamrnnError | None, at_ns: int) -> None:
+        hosted = hub.roster.find(session_id)
+        if claimed is not None and hosted is not None:  # it goes on under the claim's epoch, whoever hears of it
+            hosted.epoch = max(hosted.epoch, claimed.epoch)
+            hub.note_change(hosted)
+        tell(claimed, fault, at_ns)
+
     if hub.has_store:
         peer.hold(message.handle)
-        hub.errands.append(Claim(_answering(peer, message, message.handle, answer), session_id, token))
+        hub.errands.append(Claim(then, session_id, token))
     else:
         answer(None, None, now_ns)
 
@@ -205,13 +213,13 @@ def _take_over(hub: Hub, peer: Peer, message: Open, hosted: Hosted, now_ns: int)
         hub.roster.wake(hosted, "resume", now_ns)
     else:
         hub.roster.turn(hosted, "resume")
-    before = hosted.peer
+    before, handle = hosted.peer, hosted.handle
     if before is not None:
         hub.tally.n_taken_over += 1
-        del before.sessions[hosted.handle]
-        hosted.peer = None
-        before.tell_closed(hosted.handle, "taken_over", hosted.n_applied)
+        del before.sessions[handle]
     _go_on(hub, peer, message, hosted)
+    if before is not None:  # only now: on the same connection it still holds one
+        before.tell_closed(handle, "taken_over", hosted.n_applied)
 
 
 def _go_on(hub: Hub, peer: Peer, message: Open, hosted: Hosted) -> None:
