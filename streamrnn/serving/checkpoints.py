@@ -83,6 +83,12 @@ class Checkpoints:
         self._changed[hosted] = None
         self._is_urgent = True
 
+    def renewed(self, hosted: Hosted) -> list[Capture]:
+        """The capture under way that gets the session a new epoch, if there is one."""
+        if self._under_way is None or not hosted.must_renew:
+            return []
+        return [capture for capture in self._under_way.captures if capture.hosted is hosted and capture.must_renew]
+
     def drop(self, hosted: Hosted) -> None:
         """A session is over."""
         self._changed.pop(hosted, None)
@@ -98,6 +104,7 @@ class Checkpoints:
         for hosted in picked:
             del self._changed[hosted]
             hosted.mark_seq = -1
+            hosted.is_stored = True  # it may be from now on
         self._is_urgent = bool(self._changed)
         self._next_ns = now_ns + self._interval_ns
         self._under_way = Save(self._saved, self._captured(picked))
@@ -133,7 +140,6 @@ class Checkpoints:
             self._on_fenced(hosted, now_ns)
             return
         self._tally.n_saved += 1
-        hosted.is_stored = True
         hosted.stored_hashes = capture.token_hashes
         if capture.generation == hosted.generation:
             hosted.must_renew = False

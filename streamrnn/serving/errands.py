@@ -61,6 +61,7 @@ class Claim(Errand):
 
 @dataclass(eq=False)
 class Forget(Errand):
-    """Forget sessions, (id, epoch) each."""
+    """Forget sessions, (id, epoch) each; an epoch that a save asked for before has renewed counts as theirs, too."""
 
     owners: list[tuple[str, int]] = field(default_factory=list)
+    renewed: list[Capture] = field(default_factory=list)

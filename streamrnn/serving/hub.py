@@ -202,7 +202,8 @@ class Hub:
         """Forget a session for good, here and in the store; nothing is said."""
         self._drop(hosted, turn)
         if self.has_store:
-            self.errands.append(Forget(_ignore, [(hosted.id, hosted.epoch)]))
+            owners = [(hosted.id, hosted.epoch)]
+            self.errands.append(Forget(_ignore, owners, self.checkpoints.renewed(hosted)))
 
     def end_session(self, hosted: Hosted, reason: Reason, *, is_forgotten: bool = False) -> None:
         """Keep a session no longer, and tell the client; what the store has of it stays unless it `is_forgotten`."""

@@ -35,7 +35,7 @@ def run(errand: Errand, store: Store, now_s: float, key: bytes | None = None) ->
         case Look():
             return store.load(errand.session_id) is not None
         case Forget():
-            return store.delete(errand.owners)
+            return store.delete(errand.owners + [(capture.session_id, capture.epoch) for capture in errand.renewed])
     raise TypeError(f"no such errand: {errand!r}")
 
 
