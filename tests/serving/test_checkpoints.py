@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -150,7 +151,7 @@ def test_a_store_that_is_down_is_asked_less_and_less_and_stepping_goes_on(desk, 
         desk.house.wait(50)
         if desk.hub.tally.n_store_failures > before:
             asked_ms.append(ms * 50)
-    gaps = [b - a for a, b in zip(asked_ms, asked_ms[1:], strict=False)]
+    gaps = [b - a for a, b in pairwise(asked_ms)]
     assert gaps == sorted(gaps) and gaps[0] <= 200 and max(gaps) <= MAX_BACKOFF_MS + 1000
     assert len(asked_ms) < 20
     assert caplog.text.count("stepping goes on") == 1, "one line, not one a second"
@@ -176,7 +177,7 @@ def test_what_could_not_be_saved_is_captured_anew(desk):
 
 def test_a_fault_of_ours_in_the_store_is_a_failure_like_another(desk):
     desk.feed()
-    desk.house.is_down = InternalError("the store failed in an unknown way")  # type: ignore[assignment]
+    desk.house.is_down = InternalError("the store failed in an unknown way")
     desk.house.wait(100)
     assert desk.hub.tally.n_store_failures == 1 and desk.hub.n_sessions == 1
 
