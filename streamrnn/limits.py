@@ -23,10 +23,12 @@ class Limits:
     """Most threads that one big batch is split over, the caller's among them."""
     max_queue_frames: int = 1024
     """Most frames waiting in one session."""
+    max_fill_frames: int = 1024
+    """Most frames made up for one gap; a longer one resets the state."""
     max_chunk_frames: int = 4096
     """Most frames in one message."""
     max_run_frames: int = 64
-    """Most frames of a lone session stepped in one tick, so that a tick stays short."""
+    """Most frames of a lone session stepped in one tick, so that a tick stays short; of those made up, one gap more."""
     max_message_bytes: int = 4 * 1024 * 1024
     """Largest websocket message accepted."""
     max_connections: int = 16384

@@ -59,7 +59,7 @@ THIRD_PARTY = {
     "streamrnn.engine": {"numpy", "msgspec"},
     "streamrnn": {"numpy"},
     "streamrnn.serving": {"numpy", "msgspec"},
-    "streamrnn.stores": {"msgspec"},
+    "streamrnn.stores": {"msgspec", "redis"},
     "streamrnn.server": {"numpy", "msgspec", "websockets", "uvloop", "prometheus_client"},
     "streamrnn.commands": {"numpy", "msgspec", "safetensors", "typer", "rich", "torch", "streamrnn_client"},
     "streamrnn.cli": {"typer", "rich"},

@@ -13,16 +13,18 @@ from __future__ import annotations
 import hashlib
 import hmac
 import struct
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from streamrnn.engine import side_form
 from streamrnn.errors import SnapshotError
 from streamrnn.kernels.packing import FloatArray
 from streamrnn.model.model import LAYOUT_VERSION, Model
 
 if TYPE_CHECKING:
+    from streamrnn.engine.lane import Lane
     from streamrnn.engine.session import Session
 
 MAGIC = b"SRNNSNAP"
@@ -35,8 +37,7 @@ MAX_COUNT = 2**62
 int64, so there is room for as many frames again."""
 
 
-@dataclass(frozen=True)
-class SnapshotRecord:
+class SnapshotRecord(NamedTuple):
     """What a snapshot holds."""
 
     model_digest: str
@@ -47,6 +48,7 @@ class SnapshotRecord:
     state: FloatArray
     """(state_size,) float32."""
     decoder: bytes = b""
+    """What of the state is not in the row, see `engine.side_form`."""
 
     def check_fits(self, model: Model) -> None:
         """Check that the state is one of `model`, whose digest it bears.
@@ -66,7 +68,25 @@ def record_of(session: Session) -> SnapshotRecord:
         epoch=session.epoch,
         next_seq=session.next_seq,
         state=session.lane.arena.rows[session.slot],
+        decoder=side_form.encode(session.side),
     )
+
+
+def capture(sessions: Sequence[Session]) -> list[SnapshotRecord]:
+    """The record of each open session after the frames that were stepped, in order; the states are copied."""
+    found: dict[int, SnapshotRecord] = {}
+    places: dict[Lane, list[int]] = {}
+    for i, session in enumerate(sessions):
+        places.setdefault(session.lane, []).append(i)
+    for lane, mine in places.items():
+        slots = [sessions[i].slot for i in mine]
+        rows, counts = lane.arena.rows[slots], lane.arena.n_applied[slots].tolist()
+        digest, encode_side = lane.model.digest, side_form.encode
+        for i, row, n_applied in zip(mine, rows, counts, strict=True):
+            session = sessions[i]
+            side = b"" if session.side is None else encode_side(session.side)
+            found[i] = SnapshotRecord(digest, session.id, session.epoch, n_applied, row, side)
+    return [found[i] for i in range(len(sessions))]
 
 
 def seal_of(body: bytes, key: bytes | None) -> bytes:

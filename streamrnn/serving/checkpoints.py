@@ -114,8 +114,7 @@ class Checkpoints:
         live = [hosted for hosted in picked if hosted.session is not None]
         records = self._engine.capture([hosted.session for hosted in live if hosted.session])
         captures = [Capture.of(hosted, record) for hosted, record in zip(live, records, strict=True)]
-        parked = (hosted for hosted in picked if hosted.session is None and hosted.parked)
-        return captures + [Capture.of(hosted, hosted.parked) for hosted in parked]
+        return captures + [Capture.of(hosted, hosted.parked.snapshot) for hosted in picked if hosted.parked]
 
     def _saved(self, fenced: set[str] | None, fault: StreamrnnError | None, now_ns: int) -> None:
         save, self._under_way = self._under_way, None

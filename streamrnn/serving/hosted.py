@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from streamrnn.engine.session import Session
+from streamrnn.engine.sessions import Parked
 from streamrnn.limits import Limits
 from streamrnn.serving.describe import VALUE_BYTES, window_of
 from streamrnn.serving.life import CLOSED, EXPIRED, OPEN, Life
@@ -42,9 +43,10 @@ class Hosted:
 
     Attributes:
         session: in the engine; None while parked and after the end.
-        parked: its snapshot while it is parked, else empty.
+        parked: what is left of it while it is parked, else None.
         peer, handle: the connection that holds it, None between two.
         frame_bytes: bytes of one frame, kept here because each frame asks for it.
+        has_times: its frames have times, for it has a gap policy.
         ring: the outputs that can be sent again.
         life: see `serving.life`.
         token_hashes: of the newest resume token and the one before.
@@ -64,6 +66,7 @@ class Hosted:
         "frame_bytes",
         "generation",
         "handle",
+        "has_times",
         "id",
         "is_stored",
         "life",
@@ -84,10 +87,11 @@ class Hosted:
         self.id = session.id
         self.model_name = session.model_name
         self.session: Session | None = session
-        self.parked = b""
+        self.parked: Parked | None = None
         self.peer: Peer | None = None
         self.handle = 0
         self.frame_bytes = VALUE_BYTES * session.model.input_size
+        self.has_times = session.gaps is not None
         self.terms = terms
         self.window = window_of(session.model, limits, terms.window)
         self.ring = Ring(self.window)
@@ -117,17 +121,16 @@ class Hosted:
         """Frames that its state has seen, or that were dropped."""
         return self._next_seq if self.session is None else self.session.n_applied
 
-    def leave_slot(self, parked: bytes) -> Session:
-        """Keep only a snapshot, or nothing; the session that held the slot is returned, idle and to be closed."""
+    def leave_slot(self, parked: Parked | None) -> None:
+        """Go on as what is left of the session, or as nothing."""
         session = self.session
         assert session is not None
         self._next_seq = session.next_seq
         self.session, self.parked = None, parked
-        return session
 
     def enter_slot(self, session: Session) -> None:
         """Go on in the engine."""
-        self.session, self.parked = session, b""
+        self.session, self.parked = session, None
 
     def turn_back(self) -> None:
         """Its numbering has turned back: what was kept of it by number is of another history."""

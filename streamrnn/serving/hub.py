@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable
 
 from streamrnn.engine.engine import Engine
+from streamrnn.engine.overload import Skipped
 from streamrnn.engine.scheduler import Output
 from streamrnn.engine.session import Session
 from streamrnn.errors import InternalError
@@ -128,12 +129,12 @@ class Hub:
         by_session, dirty, mark = self.roster.by_session, self.dirty, self.checkpoints.mark
         n_outputs = 0
         left: list[Hosted] = []
-        for session, seq, ys in outputs:
+        for session, seq, ys, filled, was_reset in outputs:
             hosted = by_session.get(session)
             if hosted is None:
                 continue
             n = len(ys)
-            piece = Piece(seq, n, ys.tobytes())
+            piece = Piece(seq, n, ys.tobytes(), filled, was_reset)
             hosted.ring.add(piece)
             n_outputs += n
             if seq + n > hosted.mark_seq:
@@ -157,11 +158,23 @@ class Hub:
                     hosted.peer.refuse(fault, "frame", hosted.handle)
                 self.end_session(hosted, "error")
 
+    def skip(self, hosted: Hosted, skipped: Skipped) -> None:
+        """Frames made room for others: they have no output, which stands in its place."""
+        self.tally.n_skipped += skipped.n
+        piece = Piece(skipped.seq, skipped.n, b"", is_stepped=skipped.is_stepped)
+        hosted.ring.add(piece)
+        if skipped.seq + skipped.n > hosted.mark_seq:
+            self.checkpoints.mark(hosted, skipped.seq + skipped.n)
+        if hosted.peer is not None:
+            hosted.peer.outbox.put_piece(hosted.handle, piece)
+            self.dirty[hosted.peer] = None
+
     # ---- lives of sessions
 
     def host(self, session: Session, terms: Terms, now_ns: int) -> Hosted:
         """Keep a session that was opened in the engine."""
         hosted = Hosted(session, terms, self.limits)
+        session.max_queue_frames, session.overload = hosted.window, terms.overload
         self.roster.add(hosted, now_ns)
         if self.has_store:
             self.checkpoints.watch(hosted)

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from streamrnn.engine.gaps import Gaps
 from streamrnn.errors import (
     CapacityError,
     DrainingError,
@@ -45,8 +46,7 @@ def open_session(hub: Hub, peer: Peer, message: Open, now_ns: int) -> None:
         return
 
     def begin(at_ns: int) -> None:
-        session = hub.engine.open(message.model, session_id=message.session_id)
-        _welcome(hub, peer, message.handle, hub.host(session, terms, at_ns))
+        _welcome(hub, peer, message.handle, hub.host(_new_session(hub, message), terms, at_ns))
 
     _once_free(hub, peer, message, begin, now_ns)
 
@@ -146,8 +146,7 @@ def _resume(hub: Hub, peer: Peer, message: Open, terms: Terms, now_ns: int) -> N
         elif claimed is not None:
             _revive(hub, peer, message, claimed, at_ns)
         else:
-            session = hub.engine.open(message.model, session_id=session_id)
-            _welcome(hub, peer, message.handle, hub.host(session, terms, at_ns))
+            _welcome(hub, peer, message.handle, hub.host(_new_session(hub, message), terms, at_ns))
 
     tell = _answering(peer, message, message.handle, answer)
 
@@ -163,6 +162,11 @@ def _resume(hub: Hub, peer: Peer, message: Open, terms: Terms, now_ns: int) -> N
         hub.errands.append(Claim(then, session_id, token))
     else:
         answer(None, None, now_ns)
+
+
+def _new_session(hub: Hub, message: Open) -> Session:
+    gaps = None if message.gap == "none" else Gaps(message.gap, message.period_us, message.reset_after_us)
+    return hub.engine.open(message.model, message.session_id, gaps=gaps)
 
 
 def _answering(

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 
 from streamrnn.engine.engine import Engine
 from streamrnn.engine.session import Session
-from streamrnn.errors import SnapshotError
 from streamrnn.limits import Limits
 from streamrnn.serving.hosted import Hosted
 from streamrnn.serving.life import LIVE, OPEN, PARKED, Life, Turn, life_after
@@ -75,9 +74,8 @@ class Roster:
         """Keep only its snapshot; no frame may wait."""
         session = hosted.session
         assert session is not None
-        hosted.leave_slot(session.snapshot())
+        hosted.leave_slot(self._engine.park(session))
         del self.by_session[session]
-        session.close()
         self._parked[hosted] = None
         self._timers.put(hosted, now_ns + hosted.terms.expire_ms * NS_PER_MS)
         self.turn(hosted, "park")
@@ -87,12 +85,9 @@ class Roster:
 
         Raises:
             CapacityError: there is none; it stays parked.
-            SnapshotError: its version of the model is not served any more.
         """
-        session = self._engine.restore(hosted.parked, session_id=hosted.id)
-        if session.model_name != hosted.model_name:
-            session.close()
-            raise SnapshotError(f"model {hosted.model_name!r} does not have this session's version any more")
+        assert hosted.parked is not None
+        session = self._engine.wake(hosted.parked)
         session.last_push_ns = now_ns
         hosted.enter_slot(session)
         self.by_session[session] = hosted
@@ -107,12 +102,15 @@ class Roster:
         self._timers.drop(hosted)
         session = hosted.session
         if session is not None:
-            self.by_session.pop(hosted.leave_slot(b""), None)
+            self.by_session.pop(session, None)
+            hosted.leave_slot(None)
             try:
                 session.close()
             except Exception:
                 log.exception("session %s could not be closed", hosted.id)
-        hosted.parked = b""
+        elif hosted.parked is not None:
+            self._engine.let_go(hosted.parked)
+            hosted.parked = None
         hosted.ring.clear()
         self.turn(hosted, turn)
 

@@ -39,6 +39,7 @@ class Tally:
         step_ns: nanoseconds of a tick.
         errors: answered errors by code.
         n_slow_readers: connections dropped because they did not read.
+        n_skipped: frames that got no output because too many waited.
         n_duplicates: messages of frames that were answered from the ring.
         n_resumed, n_taken_over: sessions that came back, and those of them that were taken from another connection.
         n_saves, n_saved: checkpoints written, and sessions in them.
@@ -57,6 +58,7 @@ class Tally:
         "n_resumed",
         "n_saved",
         "n_saves",
+        "n_skipped",
         "n_slow_readers",
         "n_store_failures",
         "n_taken_over",
@@ -70,7 +72,7 @@ class Tally:
         self.n_outputs = 0
         self.n_ticks = 0
         self.n_slow_readers = 0
-        self.n_duplicates = 0
+        self.n_skipped = self.n_duplicates = 0
         self.n_resumed = self.n_taken_over = 0
         self.n_saves = self.n_saved = 0
         self.n_store_failures = self.n_fenced = 0

@@ -41,7 +41,7 @@ def frame(hub: Hub, peer: Peer, message: Frame, now_ns: int) -> None:
         hosted = live(peer, message.handle, "frame")
     if len(message.payload) != message.n * hosted.frame_bytes:
         raise _wrong_size(message.n, hosted.frame_bytes, len(message.payload))
-    _push(hub, peer, hosted, message.seq, message.n, message.payload, now_ns)
+    _push(hub, peer, hosted, message, now_ns)
 
 
 def frames(hub: Hub, peer: Peer, message: Frames, now_ns: int) -> None:
@@ -51,37 +51,48 @@ def frames(hub: Hub, peer: Peer, message: Frames, now_ns: int) -> None:
     row_bytes, rest = divmod(len(message.payload), n)
     if rest:
         raise FrameError(f"expected a payload of {n} frames of equal size, got {len(message.payload)} bytes")
-    payload = memoryview(message.payload)
+    times_us = message.times_us
     for i, (handle, seq) in enumerate(zip(message.handles, message.seqs, strict=True)):
         try:
             hosted = live(peer, handle, "frames")
             if row_bytes != hosted.frame_bytes:
                 raise _wrong_size(1, hosted.frame_bytes, row_bytes)
-            _push(hub, peer, hosted, seq, 1, payload[i * row_bytes : (i + 1) * row_bytes], now_ns)
+            payload = message.payload[i * row_bytes : (i + 1) * row_bytes]
+            time_us = times_us[i] if times_us is not None and hosted.has_times else None
+            _push(hub, peer, hosted, Frame(handle, seq, payload, 1, time_us), now_ns)
         except StreamrnnError as fault:
             peer.refuse(fault, "frames", handle, seq)
             if isinstance(fault, SessionClosedError) and handle in peer.sessions:
                 hub.end_session(peer.sessions[handle], "error")
 
 
-def _push(hub: Hub, peer: Peer, hosted: Hosted, seq: int, n: int, payload: bytes | memoryview, now_ns: int) -> None:
+def _push(hub: Hub, peer: Peer, hosted: Hosted, message: Frame, now_ns: int) -> None:
     if hosted.life != LIVE:
         hub.stir(hosted, now_ns)
     session = hosted.session
     assert session is not None
     try:
-        hub.engine.push(session, seq, payload, now_ns)
+        skipped = hub.engine.push(session, message.seq, message.payload, now_ns, message.time_us)
     except SequenceError as fault:
-        n_known = session.next_seq - seq
+        n_known = session.next_seq - message.seq
         if n_known <= 0:
             raise
-        _repeat(hub, peer, hosted, seq, min(n, n_known), fault)
-        if n > n_known:
-            rest = payload[n_known * hosted.frame_bytes :]
-            hub.engine.push(session, seq + n_known, rest, now_ns)
-            hub.tally.n_frames += n - n_known
+        _repeat(hub, peer, hosted, message.seq, min(message.n, n_known), fault)
+        if message.n > n_known:
+            _push(hub, peer, hosted, _rest(hosted, message, n_known), now_ns)
         return
-    hub.tally.n_frames += n
+    hub.tally.n_frames += message.n
+    if skipped is not None:
+        hub.skip(hosted, skipped)
+
+
+def _rest(hosted: Hosted, message: Frame, n_known: int) -> Frame:
+    """The frames of a message behind the first `n_known`."""
+    time_us = message.time_us
+    if time_us is not None and hosted.session is not None and hosted.session.gaps is not None:
+        time_us += n_known * hosted.session.gaps.period_us
+    payload = message.payload[n_known * hosted.frame_bytes :]
+    return Frame(message.handle, message.seq + n_known, payload, message.n - n_known, time_us)
 
 
 def _repeat(hub: Hub, peer: Peer, hosted: Hosted, seq: int, n: int, fault: SequenceError) -> None:
@@ -100,7 +111,7 @@ def reset(hub: Hub, peer: Peer, message: Reset, now_ns: int) -> None:
     """Return a session's state to its start, after the frames sent before."""
     hosted = live(peer, message.handle, "reset")
     session = hub.finish(hosted, now_ns)
-    session.reset()
+    session.reset(message.warm_frames)
     hub.note_change(hosted)
     peer.send(Ack(message.handle, "reset", session.applied_seq, hosted.durable_seq))
 

@@ -75,11 +75,7 @@ class FakeServer:
         for _ in range(min(n, len(session.queue))):
             item = session.queue.popleft()
             if isinstance(item, tuple):
-                seq, value = item
-                session.total += value
-                session.applied_seq = seq
-                session.answered[seq] = session.total
-                outputs.append(session.total)
+                outputs.append(self._step(session, *item))
             else:
                 self._output(handle, session, outputs)
                 outputs = []
@@ -97,11 +93,8 @@ class FakeServer:
         for session in heads.values():
             item = session.queue.popleft()
             assert isinstance(item, tuple)
-            session.total += item[1]
-            session.applied_seq = item[0]
-            session.answered[item[0]] = session.total
             seqs.append(item[0])
-            payload += struct.pack("<f", session.total)
+            payload += struct.pack("<f", self._step(session, *item))
         self.send(m.Outputs(tuple(heads), tuple(seqs), payload))
 
     def kill(self, handle: int) -> None:
@@ -120,6 +113,17 @@ class FakeServer:
         self.outbox.append(self.codec.encode(message))
 
     # ---- pieces
+
+    def _step(self, session: FakeSession, seq: int, value: float) -> float:
+        session.total = self.stepped(session.total, value)
+        session.applied_seq = seq
+        session.answered[seq] = session.total
+        return session.total
+
+    @staticmethod
+    def stepped(total: float, value: float) -> float:
+        """The model: one state, which is the output as well."""
+        return total + value
 
     def _accept(self, handle: int, seq: int, values: list[float], n: int, of: str) -> None:
         session = self.sessions.get(handle)

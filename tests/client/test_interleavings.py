@@ -22,7 +22,6 @@ from streamrnn_client.errors import (
     UnknownModelError,
 )
 from streamrnn_client.ledger import Ledger
-from streamrnn_client.messages import GoAway
 from streamrnn_client.options import Options
 from streamrnn_client.pending import Pending, PendingAsk, PendingFrames
 
@@ -45,7 +44,7 @@ class Interleavings(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.dialogue = Dialogue(Options(encoding=self.encoding, check=False))
+        self.dialogue = Dialogue(Options(encoding=self.encoding, check=False, reconnect=False))
         self.server = FakeServer(self.dialogue.codec)
         self.ledgers: list[Ledger] = []
         self.asked: list[Pending] = []
@@ -142,7 +141,7 @@ class Interleavings(RuleBasedStateMachine):
 
     def arrive(self, payload: bytes) -> None:
         for event in self.dialogue.receive(payload):
-            if isinstance(event, GoAway):
+            if not isinstance(event, Pending):
                 continue
             assert event.done
             self.kept.append(event)  # so that no id comes back

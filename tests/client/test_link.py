@@ -10,15 +10,10 @@ from hypothesis import strategies as st
 from streamrnn_client import messages as m
 from streamrnn_client.codec import codec_of
 from streamrnn_client.dialogue import Dialogue
-from streamrnn_client.errors import (
-    ClientClosedError,
-    ConnectionLostError,
-    HandshakeError,
-    MalformedError,
-    StreamrnnClientError,
-)
+from streamrnn_client.errors import ClientClosedError, HandshakeError, MalformedError, StreamrnnClientError
 from streamrnn_client.ledger import Ledger
 from streamrnn_client.link import Link, address_of
+from streamrnn_client.losses import ConnectionLostError
 from streamrnn_client.options import Options
 from websockets.frames import Close, Frame, Opcode
 from websockets.http11 import Request
@@ -35,8 +30,8 @@ class Pair:
     """A link and the server's end of its websocket, with bytes carried by hand."""
 
     def __init__(self, options: Options | None = None, sub_protocols: tuple[str, ...] | None = None) -> None:
-        self.options = options or Options()
-        self.link = Link(address_of("ws://host:1/"), self.options, now_s=100.0)
+        self.options = options or Options(reconnect=False)
+        self.link = Link(address_of("ws://host:1/"), Dialogue(self.options), now_s=100.0)
         names = tuple(m.PROTOCOLS.values()) if sub_protocols is None else sub_protocols
         self.server = ServerProtocol(
             subprotocols=[Subprotocol(name) for name in names] or None, select_subprotocol=None if names else _none
@@ -123,7 +118,7 @@ def test_calls_made_before_the_handshake_wait_for_it() -> None:
 
 
 def test_the_json_sub_protocol_sends_text() -> None:
-    pair = Pair(Options(encoding="json"))
+    pair = Pair(Options(reconnect=False, encoding="json"))
     pair.shake()
     pair.dialogue.open("sum")
     (received,) = pair.carry_up()
@@ -133,7 +128,7 @@ def test_the_json_sub_protocol_sends_text() -> None:
 
 
 def test_headers_of_the_caller_are_sent() -> None:
-    pair = Pair(Options(headers={"Authorization": "Bearer abc"}))
+    pair = Pair(Options(reconnect=False, headers={"Authorization": "Bearer abc"}))
     (request,) = pair.carry_up()
     assert isinstance(request, Request)
     assert request.headers["Authorization"] == "Bearer abc"
@@ -231,7 +226,7 @@ def test_the_wrong_kind_of_websocket_message() -> None:
     pair.server.send_text(b"{}")
     pair.carry_down()
     assert isinstance(pair.over, MalformedError)
-    pair = Pair(Options(encoding="json"))
+    pair = Pair(Options(reconnect=False, encoding="json"))
     pair.shake()
     pair.dialogue.open("sum")
     pair.server.send_binary(codec_of("json").encode(OPENED))
@@ -249,7 +244,7 @@ def test_bytes_that_are_no_websocket() -> None:
 
 
 def test_a_message_beyond_our_limit() -> None:
-    pair = Pair(Options(max_receive_bytes=1000))
+    pair = Pair(Options(reconnect=False, max_receive_bytes=1000))
     pair.opened()
     pair.server.send_binary(b"\0" * 1001)
     pair.carry_down()
@@ -343,7 +338,7 @@ def test_a_peer_that_is_no_websocket_server(noise: bytes) -> None:
 
 
 def test_silence_is_pinged_and_then_given_up() -> None:
-    pair = Pair(Options(ping_interval_s=20, ping_timeout_s=5))
+    pair = Pair(Options(reconnect=False, ping_interval_s=20, ping_timeout_s=5))
     pending = pair.dialogue.frames(pair.opened(), [frame(1.0)])
     pair.carry_up()
     assert pair.link.deadline_s == 120.0

@@ -35,6 +35,14 @@ class TestSave:
         store.save([record], 0.0)
         assert store.load("a") == record
 
+    def test_thousands_of_sessions_are_one_save(self, store):
+        records = [Stored(f"s{n:04}", n, n, n.to_bytes(2, "little") * 1024) for n in range(2000)]
+        assert store.save(records, 1.0) == []
+        assert store.session_ids() == [record.session_id for record in records]
+        assert [store.load(record.session_id) for record in records] == records
+        fenced = store.save([Stored(record.session_id, 1000, 0, b"") for record in records], 2.0)
+        assert fenced == [f"s{n:04}" for n in range(1000, 2000)]
+
     def test_nothing_to_save_is_no_fault(self, store):
         assert store.save([], 1.0) == []
 
@@ -67,6 +75,24 @@ class TestFence:
         store.save([B], 1.0)
         assert store.save([Stored("b", 4, 0, b"anew")], 2.0) == []
         assert store.load("b") == Stored("b", 4, 0, b"anew")
+
+    @pytest.mark.parametrize("count", [9, 99, 2**31 - 1, 2**53, 2**53 + 1, MAX_COUNT - 2, MAX_COUNT - 1])
+    def test_counts_that_differ_by_one_are_told_apart(self, store, count):
+        seqs, epochs = Stored("a", 5, count + 1, b"seq"), Stored("b", count + 1, 5, b"epoch")
+        store.save([seqs, epochs], 1.0)
+        assert store.save([Stored("a", 5, count, b""), Stored("b", count, MAX_COUNT, b"")], 2.0) == ["a", "b"]
+        assert (store.load("a"), store.load("b")) == (seqs, epochs)
+        assert store.save([seqs, epochs], 3.0) == []
+        assert store.claim("b", 4.0, held_epoch=count) is None
+        store.delete([("b", count)])
+        assert store.load("b") == epochs
+        store.delete([("b", count + 1)])
+        assert store.load("b") is None
+
+    @pytest.mark.parametrize("epoch", [0, 9, 2**53, 2**53 + 1, MAX_COUNT - 1])
+    def test_a_claim_raises_any_epoch_by_one(self, store, epoch):
+        store.save([Stored("a", epoch, MAX_COUNT, b"")], 1.0)
+        assert store.claim("a", 2.0, held_epoch=epoch) == Stored("a", epoch + 1, MAX_COUNT, b"") == store.load("a")
 
     def test_records_of_one_session_are_taken_in_order(self, store):
         later = Stored("a", 0, 11, b"later")

@@ -1,4 +1,4 @@
-"""Any order of calls does in every store what it does in a dictionary of tuples; a file may be closed in between."""
+"""Any order of calls does in every store what it does in a dictionary of tuples; it may be closed in between."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from streamrnn.stores import MemoryStore, SqliteStore, Store, Stored
+from streamrnn.stores.valkey import ValkeyStore
+from tests.stores.conftest import TIMEOUT_S
+from tests.stores.servers import Server
 
 IDS = st.sampled_from(["a", "b", "ü", "nul\0"])
 COUNTS = st.integers(0, 3)
@@ -87,6 +91,30 @@ class InAFile(InMemory):
         self.folder.cleanup()
 
 
+class OnAServer(InMemory):
+    server: Server
+
+    def make(self) -> Store:
+        self.server.ask("FLUSHALL")
+        return ValkeyStore(self.server.url, timeout_s=TIMEOUT_S)
+
+    @rule()
+    def reopen(self):
+        self.store.close()
+        self.store = ValkeyStore(self.server.url, timeout_s=TIMEOUT_S)
+
+    @rule()
+    def forget_the_scripts(self):
+        self.server.ask("SCRIPT", "FLUSH")
+
+
+@pytest.fixture(scope="module")
+def on_a_server(shared_server):
+    OnAServer.server = shared_server
+
+
 TestMemoryStore = InMemory.TestCase
 TestSqliteStore = InAFile.TestCase
 TestSqliteStore.settings = settings(max_examples=max(settings().max_examples // 4, 25), stateful_step_count=30)
+TestValkeyStore = pytest.mark.usefixtures("on_a_server")(OnAServer.TestCase)
+TestValkeyStore.settings = TestSqliteStore.settings

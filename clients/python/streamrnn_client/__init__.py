@@ -4,17 +4,13 @@ from streamrnn_client import sync
 from streamrnn_client.aio.client import Client, connect
 from streamrnn_client.aio.session import Session
 from streamrnn_client.errors import (
-    BatchError,
     CapacityError,
     ClientClosedError,
-    ConnectError,
-    ConnectionLostError,
     DrainingError,
     FrameError,
     HandshakeError,
     InternalError,
     LimitError,
-    LinkError,
     MalformedError,
     ModelError,
     OptionError,
@@ -25,16 +21,30 @@ from streamrnn_client.errors import (
     SequenceError,
     SessionClosedError,
     SessionExistsError,
+    SessionExpiredError,
+    SkippedError,
     SnapshotError,
+    StoreError,
     StreamrnnClientError,
+    TakenOverError,
+    TokenError,
     UnknownModelError,
     UnknownSessionError,
     UsageError,
+)
+from streamrnn_client.losses import (
+    BatchError,
+    ConnectError,
+    ConnectionLostError,
+    LinkError,
+    SessionLostError,
     WaitTimeoutError,
 )
 from streamrnn_client.messages import Port
+from streamrnn_client.news import Reconnected, SessionEvent
 from streamrnn_client.options import Options
-from streamrnn_client.window import Output
+from streamrnn_client.session_options import SessionOptions
+from streamrnn_client.window import Output, Timed
 
 __all__ = [
     "BatchError",
@@ -59,12 +69,22 @@ __all__ = [
     "PeerError",
     "Port",
     "QueueFullError",
+    "Reconnected",
     "SequenceError",
     "Session",
     "SessionClosedError",
+    "SessionEvent",
     "SessionExistsError",
+    "SessionExpiredError",
+    "SessionLostError",
+    "SessionOptions",
+    "SkippedError",
     "SnapshotError",
+    "StoreError",
     "StreamrnnClientError",
+    "TakenOverError",
+    "Timed",
+    "TokenError",
     "UnknownModelError",
     "UnknownSessionError",
     "UsageError",

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from streamrnn_client.dialogue import Dialogue
-from streamrnn_client.errors import BatchError, OptionError
+from streamrnn_client.errors import OptionError
 from streamrnn_client.facts import SessionFacts
 from streamrnn_client.floats import Matrix, Values, pack_rows, stack, unpack
+from streamrnn_client.losses import BatchError
 from streamrnn_client.pending import PendingFrames
 
 
-def send_one_each(dialogue: Dialogue, sessions: Sequence[SessionFacts], xs: Values) -> list[PendingFrames]:
+def send_one_each(
+    dialogue: Dialogue, sessions: Sequence[SessionFacts], xs: Values, times_us: Sequence[int] | None = None
+) -> list[PendingFrames]:
     """Send row i of `xs`, `(n_sessions, size)`, to session i, all in one message.
 
     Raises:
@@ -24,7 +27,7 @@ def send_one_each(dialogue: Dialogue, sessions: Sequence[SessionFacts], xs: Valu
     if any(dialogue.table.ledgers.get(ledger.handle) is not ledger for ledger in ledgers if ledger.ended is None):
         raise OptionError("expected sessions of this client, got one of another")
     payloads = pack_rows(xs, ledgers[0].opened.input, check=dialogue.options.check)
-    return dialogue.frames_of_many(ledgers, payloads)
+    return dialogue.frames_of_many(ledgers, payloads, times_us)
 
 
 def gather(pendings: Sequence[PendingFrames], sessions: Sequence[SessionFacts]) -> Matrix:
@@ -33,10 +36,11 @@ def gather(pendings: Sequence[PendingFrames], sessions: Sequence[SessionFacts]) 
     Raises:
         BatchError: some failed; it holds the outputs of the others.
     """
+    errors = [pending.error or pending.skip_of(0) for pending in pendings]
     outputs = [
-        None if pending.error is not None else unpack(pending.value[0], session.output.size)[0]
-        for pending, session in zip(pendings, sessions, strict=True)
+        None if error is not None else unpack(pending.value[0], session.output.size)[0]
+        for pending, session, error in zip(pendings, sessions, errors, strict=True)
     ]
-    if any(pending.error is not None for pending in pendings):
-        raise BatchError(outputs, [pending.error for pending in pendings])
+    if any(error is not None for error in errors):
+        raise BatchError(outputs, errors)
     return stack([output for output in outputs if output is not None])

@@ -8,6 +8,9 @@
     |   |-- UnknownSessionError unknown_session
     |   |-- SessionExistsError  session_exists: the session id is taken
     |   |-- SessionClosedError  session_closed: the session has ended
+    |   |-- SessionExpiredError expired: it was silent for longer than the server keeps it
+    |   |-- TakenOverError      taken_over: another connection has resumed it
+    |   |-- TokenError          bad_token: not the resume token of that session
     |   |-- OptionError         bad_option
     |   `-- ClientClosedError   client_closed: the client was closed by its owner
     |-- PeerError               one side broke the protocol
@@ -18,15 +21,18 @@
     |-- LimitError              a bound was reached: try later
     |   |-- CapacityError       at_capacity
     |   |-- QueueFullError      queue_full
+    |   |-- SkippedError        skipped: the frame got no output; says whether the state has seen it
+    |   |-- StoreError          store_failed: the server cannot ask its store of sessions
     |   `-- DrainingError       draining: the server is stopping
     |-- ModelError              a bad artefact
     |   `-- SnapshotError       bad_snapshot
     |-- InternalError           internal: a bug of the server
-    |-- LinkError               the network
+    |-- LinkError               the network (in `losses`)
     |   |-- ConnectError        connect_failed: no connection could be made
     |   |-- ConnectionLostError connection_lost: it broke; knows how many frames were left unanswered
+    |   |-- SessionLostError    session_lost: frames that would bring it up to date are not kept any more
     |   `-- WaitTimeoutError    timeout: no answer in time (also a `TimeoutError`)
-    `-- BatchError              batch: some sessions of one `step_many` failed, the others have their outputs
+    `-- BatchError              batch (in `losses`): some of one `step_many` failed, the others have their outputs
 
 Every error has `code`, `scope` (what it concerns: one frame, one session, the connection), `retryable`, and where they
 apply `handle`, `seq` and `expected_seq`.
@@ -35,7 +41,6 @@ apply `handle`, `seq` and `expected_seq`.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
 from typing import Any, Final, Literal, Self
 
 Scope = Literal["frame", "session", "connection"]
@@ -130,6 +135,24 @@ class SessionClosedError(UsageError):
     code = "session_closed"
 
 
+class SessionExpiredError(UsageError):
+    """The session was silent for longer than the server keeps it, and is forgotten."""
+
+    code = "expired"
+
+
+class TakenOverError(UsageError):
+    """The session was resumed by another connection, which owns it now."""
+
+    code = "taken_over"
+
+
+class TokenError(UsageError):
+    """Neither of the resume tokens that were told is the session's."""
+
+    code = "bad_token"
+
+
 class OptionError(UsageError):
     """An option or argument that does not exist or is out of range."""
 
@@ -202,6 +225,27 @@ class QueueFullError(LimitError):
     scope = "frame"
 
 
+class SkippedError(LimitError):
+    """The frame gets no output: too many waited, or its output is not kept any more.
+
+    `is_stepped` says whether the state has seen it. Its seq is spent: the session goes on with the next one.
+    """
+
+    code = "skipped"
+    scope = "frame"
+    retryable = False
+
+    def __init__(self, message: str, *, is_stepped: bool = False, seq: int | None = None) -> None:
+        super().__init__(message, seq=seq)
+        self.is_stepped = is_stepped
+
+
+class StoreError(LimitError):
+    """The server cannot ask its store of sessions at the moment."""
+
+    code = "store_failed"
+
+
 class DrainingError(LimitError):
     """The server is stopping and takes no new work."""
 
@@ -227,63 +271,6 @@ class InternalError(StreamrnnClientError):
     scope = "connection"
 
 
-class LinkError(StreamrnnClientError):
-    """The network failed us; the same call may succeed on a new connection."""
-
-    code = "link"
-    scope = "connection"
-    retryable = True
-
-
-class ConnectError(LinkError):
-    """No connection could be made: refused, unreachable, unknown host, bad certificate."""
-
-    code = "connect_failed"
-
-
-class ConnectionLostError(LinkError):
-    """The connection broke or was closed by the server.
-
-    `n_unanswered` frames of the whole connection had been sent and not answered: whether the server applied them is not
-    known. `close_code` is the websocket close code (1006: none was received).
-    """
-
-    code = "connection_lost"
-
-    def __init__(self, message: str, *, n_unanswered: int = 0, close_code: int = 1006) -> None:
-        super().__init__(message)
-        self.n_unanswered = n_unanswered
-        self.close_code = close_code
-
-
-class WaitTimeoutError(LinkError, TimeoutError):
-    """No answer within `after_s` seconds; `of` says to what. What was asked may still happen: nothing is taken back."""
-
-    code = "timeout"
-
-    def __init__(self, message: str, *, of: str, after_s: float, seq: int | None = None) -> None:
-        scope: Scope = "connection" if of == "connect" else "frame" if of == "step" else "session"
-        super().__init__(message, scope=scope, seq=seq)
-        self.of = of
-        self.after_s = after_s
-
-
-class BatchError(StreamrnnClientError):
-    """Some sessions of one `step_many` failed: there `outputs[i]` is None and `errors[i]` says why."""
-
-    code = "batch"
-    scope = "frame"
-
-    def __init__(self, outputs: Sequence[Any], errors: Sequence[StreamrnnClientError | None]) -> None:
-        failed = [error for error in errors if error is not None]
-        super().__init__(
-            f"{len(failed)} of {len(errors)} frames failed; the first: {failed[0]}",
-            retryable=all(error.retryable for error in failed),
-        )
-        self.outputs = list(outputs)
-        self.errors = list(errors)
-
-
 def _rebuilt(kind: type[StreamrnnClientError], args: tuple[Any, ...], fields: dict[str, Any]) -> StreamrnnClientError:
     """Copying and pickling cannot call the constructors, which take keywords."""
     error = kind.__new__(kind, *args)
@@ -297,8 +284,8 @@ BY_CODE: Final[dict[str, type[StreamrnnClientError]]] = {
     for error in (
         *(StreamrnnClientError, UsageError, PeerError, LimitError, ModelError, InternalError),
         *(FrameError, SequenceError, UnknownModelError, UnknownSessionError, SessionExistsError, SessionClosedError),
-        *(OptionError, MalformedError, OversizedError, OrderError),
-        *(CapacityError, QueueFullError, DrainingError, SnapshotError),
+        *(OptionError, TokenError, MalformedError, OversizedError, OrderError),
+        *(CapacityError, QueueFullError, StoreError, DrainingError, SnapshotError),
     )
 }
 """The class of each code that a server may send; a code that is not here arrives as the root class."""

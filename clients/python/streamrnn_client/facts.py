@@ -2,26 +2,47 @@
 
 from __future__ import annotations
 
-from streamrnn_client.dialogue import Dialogue
 from streamrnn_client.errors import StreamrnnClientError
 from streamrnn_client.ledger import Ledger
+from streamrnn_client.line import Line
 from streamrnn_client.messages import Port
 
 
 class ClientFacts:
     """A connection as this side knows it; see the subclasses for what it can do."""
 
-    def __init__(self, dialogue: Dialogue) -> None:
-        self._dialogue = dialogue
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        self._dialogue = line.dialogue
+
+    @property
+    def connected(self) -> bool:
+        """A connection stands. False: one is being made, or will be when there is something to ask."""
+        return self._line.connected
+
+    @property
+    def n_reconnects(self) -> int:
+        """Connections made after the first."""
+        return self._dialogue.n_reconnects
+
+    @property
+    def n_replayed_frames(self) -> int:
+        """Frames that were sent again, because the server had not got or not kept them."""
+        return self._dialogue.table.n_replayed
+
+    @property
+    def n_repeated_outputs(self) -> int:
+        """Outputs that came again and were passed over."""
+        return self._dialogue.table.n_repeated
 
     @property
     def going_away(self) -> bool:
-        """True once the server has said that it stops: it takes no new sessions."""
+        """True once the present server has said that it stops: it takes no new sessions."""
         return self._dialogue.table.going_away is not None
 
     @property
     def over(self) -> StreamrnnClientError | None:
-        """Why the connection has ended, or None while it stands."""
+        """Why the client has given up or was closed, or None while it goes on."""
         return self._dialogue.table.over
 
     @property
@@ -73,8 +94,33 @@ class SessionFacts:
 
     @property
     def resumed(self) -> bool:
-        """True if it began as a copy of a state: by `restore` or `fork`."""
+        """True if the server went on from a state that it had: after `restore`, `fork`, and when it was resumed."""
         return self._ledger.opened.resumed
+
+    @property
+    def durable(self) -> bool:
+        """The server keeps checkpoints of it in a store."""
+        return self._ledger.opened.durable
+
+    @property
+    def durable_seq(self) -> int:
+        """The state after this seq is in the server's store; -1: none is."""
+        return self._ledger.durable_seq
+
+    @property
+    def is_parked(self) -> bool:
+        """It was silent, and the server keeps only its state; the next frame brings it back."""
+        return self._ledger.is_parked
+
+    @property
+    def n_skipped(self) -> int:
+        """Frames that got no output."""
+        return self._ledger.n_skipped
+
+    @property
+    def n_forgotten_frames(self) -> int:
+        """Answered frames that are not kept any more, though they were not known to be durable."""
+        return self._ledger.log.n_forgotten
 
     @property
     def max_queue_frames(self) -> int:

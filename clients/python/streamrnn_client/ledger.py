@@ -1,13 +1,31 @@
-"""One session's numbering, and what the server still owes it. Knows no handle table, no bytes and no clock."""
+"""One session's numbering, and what the server still owes it. Knows no handle table, no bytes and no clock.
+
+It outlives connections. `live` means that the server has it open under `handle` on the present one; while it is apart
+from the server, whatever is taken waits in `course`, to be sent when it has been resumed.
+"""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 
-from streamrnn_client.errors import MalformedError, SessionClosedError, StreamrnnClientError
-from streamrnn_client.messages import Message, Opened
-from streamrnn_client.pending import Pending, PendingAsk, PendingFrames
+from streamrnn_client.course import Course
+from streamrnn_client.errors import (
+    MalformedError,
+    OptionError,
+    SequenceError,
+    SessionClosedError,
+    SkippedError,
+    StreamrnnClientError,
+)
+from streamrnn_client.log import Log
+from streamrnn_client.losses import SessionLostError
+from streamrnn_client.messages import Close, Fork, Message, Open, Opened, Rollback
+from streamrnn_client.pending import PLAIN, Kept, Mark, Pending, PendingAsk, PendingFrames
+
+MAX_REPLAY_BYTES = 4 * 1024 * 1024
+MAX_TIME_US = 2**53 - 1
 
 
 class Ledger:
@@ -15,15 +33,33 @@ class Ledger:
 
     A refused frame's seq is still the session's next (PROTOCOL 5.6), so `refuse` turns the numbering back to it. Frames
     that were in flight behind it are doomed: their refusals come later and must not turn back what has been sent since.
+
+    Args:
+        opened: how it began.
+        asked: the `open` with its options, to be said again when it is resumed; None: they are not known here.
+        max_replay_bytes: see `Options`.
     """
 
-    def __init__(self, opened: Opened) -> None:
+    def __init__(self, opened: Opened, asked: Open | None = None, max_replay_bytes: int = MAX_REPLAY_BYTES) -> None:
         self.opened = opened
         self.handle = opened.handle
+        self.has_options = asked is not None
+        self.asked = replace(
+            asked or Open(opened.handle, opened.model),
+            handle=opened.handle,
+            model=opened.model,
+            session_id=opened.session_id,
+        )
+        self.tokens = [opened.resume_token] if opened.resume_token else []
         self.next_seq = opened.next_seq
-        self.n_answered = 0
+        self.answered_seq = opened.next_seq - 1
+        self.durable_seq = opened.durable_seq
+        self.n_answered = self.n_repeated = self.n_skipped = 0
+        self.is_parked = self.is_closing = False
         self.frames: deque[PendingFrames] = deque()
         self.asks: deque[PendingAsk] = deque()
+        self.log = Log(opened.next_seq, max_replay_bytes, self.asked.period_us)
+        self.course = Course(opened.next_seq)
         self.ended: StreamrnnClientError | None = None
         self.last_error: StreamrnnClientError | None = None
 
@@ -32,56 +68,125 @@ class Ledger:
         """Frames sent and neither answered nor refused."""
         return sum(pending.n - len(pending.outputs) for pending in self.frames)
 
-    def take(self, payloads: Sequence[bytes]) -> PendingFrames:
+    # ---- what is sent
+
+    def checked_time(self, time_us: int | None, *, is_columnar: bool = False) -> int | None:
+        """The time that a frame is to carry. In a columnar message others may need one, and ours is left out.
+
+        Raises:
+            OptionError: one is missing, or there is no `gap` policy that wants it.
+        """
+        if time_us is not None and not (isinstance(time_us, int) and 0 <= time_us <= MAX_TIME_US):
+            raise OptionError(f"expected time_us as an integer of at least 0, got {time_us!r}", scope="frame")
+        if self.has_options and (time_us is None) != (self.asked.gap == "none"):
+            if time_us is None or not is_columnar:
+                wants = "no time_us without" if time_us is not None else "time_us with"
+                raise OptionError(f"expected {wants} a gap policy of the session", scope="frame", handle=self.handle)
+            return None
+        return time_us
+
+    def take(self, payloads: Sequence[bytes], time_us: int | None = None) -> PendingFrames:
         """Number frames that are about to be sent."""
-        pending = PendingFrames(seq=self.next_seq, payloads=list(payloads))
-        self.next_seq += pending.n
+        kept = Kept(self.next_seq, list(payloads), time_us)
+        pending = PendingFrames(kept=kept)
+        self.next_seq = kept.end
         self.frames.append(pending)
+        self.log.append(kept)
+        self.course.add(kept)
         return pending
 
     def ask(self, message: Message) -> PendingAsk:
         """Note a message other than frames that is about to be sent."""
         pending = PendingAsk(message=message)
-        self.asks.append(pending)
+        self.put(pending)
+        self.is_closing = self.is_closing or isinstance(message, Close)
         return pending
 
-    def answer(self, seq: int, outputs: Sequence[bytes], settled: list[Pending]) -> None:
+    def put(self, pending: PendingAsk) -> None:
+        """As `ask`, for one that was made elsewhere: a `fork`."""
+        pending.position = self.next_seq
+        if not isinstance(pending.message, Fork):
+            self.asks.append(pending)
+        self.log.append(pending)
+        self.course.add(pending)
+
+    # ---- what is answered
+
+    def answer(self, seq: int, outputs: Sequence[bytes], settled: list[Pending], mark: Mark = PLAIN) -> None:
         """Outputs of frames `seq ..` arrived; appends to `settled` the frames' messages that are complete with them.
+
+        Those that were here before are passed over. `mark` is what was told of the first; of each, if it was skipped.
 
         Raises:
             MalformedError: they are not the next outputs due.
         """
         for output in outputs:
-            pending = next((pending for pending in self.frames if not pending.doomed), None)
-            if pending is None or pending.seq + len(pending.outputs) != seq:
-                raise MalformedError(f"an output for seq {seq} of handle {self.handle}, which is not due")
-            pending.outputs.append(output)
-            self.n_answered += 1
+            if self.course.is_deaf or seq <= self.answered_seq:
+                self.n_repeated += 1
+            else:
+                self._answer(seq, output, settled, mark)
+            self.course.hear(seq)
             seq += 1
-            if len(pending.outputs) == pending.n:
-                self.frames.remove(pending)
-                pending.settle(pending.outputs)
-                settled.append(pending)
+            mark = mark if mark.is_stepped is not None else PLAIN
+        self.log.trim(self.durable_seq)
 
-    def refuse(self, error: StreamrnnClientError) -> PendingFrames:
-        """The frames of the message that began at `error.seq` were not taken.
+    def _answer(self, seq: int, output: bytes, settled: list[Pending], mark: Mark) -> None:
+        pending = next((pending for pending in self.frames if not pending.doomed), None)
+        if pending is None or pending.seq + len(pending.outputs) != seq:
+            raise MalformedError(f"an output for seq {seq} of handle {self.handle}, which is not due")
+        if mark != PLAIN:
+            pending.marks[len(pending.outputs)] = mark
+        pending.outputs.append(output)
+        self.answered_seq = seq
+        self.n_answered += mark.is_stepped is None
+        self.n_skipped += mark.is_stepped is not None
+        if len(pending.outputs) == pending.n:
+            self.frames.remove(pending)
+            pending.kept.is_answered = True
+            pending.settle(pending.outputs)
+            settled.append(pending)
+
+    def refuse(self, error: StreamrnnClientError, settled: list[Pending] | None = None) -> PendingFrames:
+        """The frames of the message that began at `error.seq` were not taken; what waits behind them fails as well.
 
         Raises:
             MalformedError: no such message is unanswered.
+            SessionLostError: they were sent again, so the session cannot be brought up to date.
         """
+        settled = [] if settled is None else settled
         found = [pending for pending in self.frames if pending.seq == error.seq]
         found.sort(key=lambda pending: not pending.doomed)  # what is doomed was sent first
         is_duplicate = error.seq is not None and error.seq < (error.expected_seq or 0)
         pending = found[-1 if is_duplicate else 0] if found else None
         if pending is None or pending.outputs:
+            if error.seq is not None and error.seq < self.course.repeats_to:
+                raise self._lost(f"frames that were sent again were refused: {error}", error.seq, self.next_seq)
             raise MalformedError(f"an error for seq {error.seq} of handle {self.handle}, which is not due")
-        if not pending.doomed:
-            self.next_seq = pending.seq if error.expected_seq is None else error.expected_seq
-            for later in list(self.frames)[self.frames.index(pending) + 1 :]:
-                later.doomed = True
+        later = [] if pending.doomed else list(self.frames)[self.frames.index(pending) + 1 :]
         self.frames.remove(pending)
+        pending.kept.is_answered = True
         pending.fail(error)
+        settled.append(pending)
+        if not pending.doomed:
+            self._turn_back(pending.seq if error.expected_seq is None else error.expected_seq, later, settled)
         return pending
+
+    def _turn_back(self, seq: int, later: list[PendingFrames], settled: list[Pending]) -> None:
+        self.next_seq = seq
+        for pending in later:
+            pending.doomed = True
+            if pending.kept in self.course.unsent:
+                self._fail_doomed(pending, settled)
+        self.log.turn_back(seq)
+        self.course.turn_back(seq)
+
+    def _fail_doomed(self, pending: PendingFrames, settled: list[Pending]) -> None:
+        """What the server would say of it, where it will not."""
+        self.frames.remove(pending)
+        message = "a frame before it was refused, and it was not applied"
+        expected = min(self.next_seq, pending.seq)
+        pending.fail(SequenceError(message, handle=self.handle, seq=pending.seq, expected_seq=expected))
+        settled.append(pending)
 
     def oldest_ask(self, of: str) -> PendingAsk:
         """Take the ask of that type that was sent first.
@@ -95,10 +200,107 @@ class Ledger:
                 return pending
         raise MalformedError(f"an answer to {of} of handle {self.handle}, which was not asked")
 
+    def refused_ask(self, ask: PendingAsk) -> None:
+        """It had no effect."""
+        if ask is self.course.barrier:
+            self.course.barrier = None
+        if ask.of == "close":
+            self.is_closing = False
+
+    def rolled_back(self, rollback: PendingAsk, applied_seq: int) -> None:
+        """A `rollback` was applied: numbering goes on behind `applied_seq`."""
+        if not rollback.done:
+            self.next_seq -= rollback.position - (applied_seq + 1)
+            self.answered_seq = applied_seq
+            self.durable_seq = min(self.durable_seq, applied_seq)
+        self.log.roll_back(rollback, applied_seq + 1)
+        self.course.rolled_back(applied_seq + 1, is_repeated=rollback.done)
+
+    def saved(self, durable_seq: int, *, is_checkpoint: bool) -> None:
+        """The server told what is durable. Behind a rollback only a checkpoint tells of the line that goes on."""
+        if self.log.base is not None or self.log.is_torn:
+            if not is_checkpoint or durable_seq >= self.next_seq or self.course.barrier is not None:
+                return
+            self.log.release()
+            self.durable_seq = durable_seq
+        self.durable_seq = max(self.durable_seq, durable_seq)
+        self.log.trim(self.durable_seq)
+
+    # ---- connections
+
+    def part(self, settled: list[Pending]) -> None:
+        """The connection is lost, or the server has let go of the session to be resumed elsewhere."""
+        for pending in [pending for pending in self.frames if pending.doomed]:
+            self._fail_doomed(pending, settled)
+        self.asks.clear()
+        self.course.part()
+        self.is_parked = False
+
+    def resumed(self, opened: Opened, settled: list[Pending]) -> int:
+        """The server has it open again; returns how many frames are sent again.
+
+        Raises:
+            SessionLostError: what would bring the server's state up to date is not kept.
+        """
+        rollback = self._pivot(opened)
+        if rollback is not None:
+            self._give_up_before(rollback, settled)
+        for ask in self.log.undone():
+            if self.log.base is None and rollback is None and ask.of == "reset" and ask.position < opened.next_seq:
+                ask.settle(ask.position - 1)  # the server has stepped a frame behind it, so it was applied
+                settled.append(ask)
+        self.opened = opened
+        if opened.resume_token:
+            self.tokens = [opened.resume_token, *self.tokens[:1]]
+        if self.log.base is None and not self.log.is_torn:
+            self.durable_seq = opened.durable_seq
+        base = self.log.base or rollback
+        due = self.log.behind(opened.next_seq if base is None else base.position)
+        self.asks = deque(entry for entry in due if isinstance(entry, PendingAsk) and entry.of != "fork")
+        return self.course.resume(due, opened.next_seq, self.answered_seq, base)
+
+    def _pivot(self, opened: Opened) -> PendingAsk | None:
+        """The unanswered rollback with which all must begin, where the state says that it was applied."""
+        first_seq, next_seq = self.log.first_seq, opened.next_seq
+        if opened.digest != self.opened.digest:
+            raise self._lost("the server has another model of that name", 0, self.next_seq)
+        if self.log.base is not None:
+            return None
+        if self.log.is_torn and (opened.durable or not opened.resumed):
+            raise self._lost("a rollback that is not kept any more may have been undone", next_seq, first_seq)
+        if next_seq > self.course.ever_seq:
+            raise self._lost("the server has frames that were not sent from here", self.course.ever_seq, next_seq)
+        if next_seq >= first_seq:
+            return None
+        for ask in self.log.undone():
+            if isinstance(ask.message, Rollback) and ask.n_sent:
+                return ask
+        raise self._lost("the server has an earlier state, and its frames are not kept any more", next_seq, first_seq)
+
+    def _give_up_before(self, rollback: PendingAsk, settled: list[Pending]) -> None:
+        """The state in which these could be answered is gone for good: the rollback followed them."""
+        before = [pending for pending in self.frames if pending.seq < rollback.position]
+        asks = [ask for ask in self.log.undone() if ask.position <= rollback.position]
+        for pending in (*before, *asks[: asks.index(rollback)]):
+            said = "the session was rolled back, and the answer from before was lost with the connection"
+            pending.fail(SkippedError(said, is_stepped=True))
+            settled.append(pending)
+        for frames in before:
+            self.frames.remove(frames)
+            self.answered_seq = frames.kept.end - 1
+        self.log.drop_before(rollback)
+
+    def _lost(self, why: str, from_seq: int, to_seq: int) -> SessionLostError:
+        message = f"{why}: session {self.opened.session_id} lacks frames {from_seq} to {to_seq - 1}"
+        return SessionLostError(message, from_seq=from_seq, to_seq=to_seq)
+
+    # ---- the end
+
     def end(self, error: StreamrnnClientError) -> list[Pending]:
         """The session is over: everything unanswered fails with `error`, but `close` has what it wanted."""
         self.ended = error
-        settled: list[Pending] = [*self.frames, *self.asks]
+        asks = [ask for ask in self.log.undone() if ask.of != "fork"]
+        settled: list[Pending] = [*self.frames, *asks]
         for pending in settled:
             if isinstance(pending, PendingAsk) and pending.of == "close":
                 pending.settle(self.n_answered)
@@ -106,12 +308,14 @@ class Ledger:
                 pending.fail(error)
         self.frames.clear()
         self.asks.clear()
+        self.log.clear()
+        self.course.part()
         return settled
 
     @property
     def live(self) -> bool:
         """It has neither ended nor been told to."""
-        return self.ended is None and all(pending.of != "close" for pending in self.asks)
+        return self.ended is None and not self.is_closing
 
     def check_live(self) -> None:
         """Raises:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidStatus, InvalidURI
 from websockets.frames import CloseCode, Frame, Opcode
@@ -11,28 +13,24 @@ from websockets.typing import Subprotocol
 from websockets.uri import WebSocketURI, parse_uri
 
 from streamrnn_client.dialogue import Dialogue
-from streamrnn_client.errors import (
-    ConnectionLostError,
-    HandshakeError,
-    MalformedError,
-    OptionError,
-    StreamrnnClientError,
-)
+from streamrnn_client.errors import HandshakeError, MalformedError, OptionError, StreamrnnClientError
+from streamrnn_client.losses import ConnectionLostError
 from streamrnn_client.messages import PROTOCOLS
-from streamrnn_client.options import Options
 from streamrnn_client.table import Event
 
 
 class Link:
-    """One connection. `handshake_done` turns true, or `dialogue.table.over` holds what ended it.
+    """One connection of a dialogue, which goes on with the next. `handshake_done` turns true, or `error` says why not.
 
     Times are seconds of any monotonic clock, passed in.
     """
 
-    def __init__(self, address: WebSocketURI, options: Options, now_s: float) -> None:
+    def __init__(self, address: WebSocketURI, dialogue: Dialogue, now_s: float) -> None:
+        options = dialogue.options
         self.options = options
-        self.dialogue = Dialogue(options)
+        self.dialogue = dialogue
         self.handshake_done = False
+        self.error: StreamrnnClientError | None = None
         self._name = PROTOCOLS[options.encoding]
         self._socket = ClientProtocol(
             address, subprotocols=[Subprotocol(self._name)], max_size=options.max_receive_bytes
@@ -49,7 +47,7 @@ class Link:
     @property
     def over(self) -> bool:
         """Nothing more will be sent or settled. The server has `close_timeout_s` to end the closing handshake."""
-        return self.dialogue.table.over is not None
+        return self.error is not None
 
     @property
     def hang_up(self) -> bool:
@@ -69,20 +67,25 @@ class Link:
 
     def data_to_send(self) -> bytes:
         """What the calls and the arrivals until now want to send. `b""`: nothing."""
-        if self.handshake_done and self._socket.state is State.OPEN:
-            for payload in self.dialogue.outbox:
+        if self.handshake_done and not self.over and self._socket.state is State.OPEN:
+            for payload in self.dialogue.take_outbox():
                 if self.dialogue.codec.binary:
                     self._socket.send_binary(payload)
                 else:
                     self._socket.send_text(payload)
-            self.dialogue.outbox.clear()
         return b"".join(self._socket.data_to_send())
 
     def close(self, error: StreamrnnClientError) -> list[Event]:
         """End it from this side; whatever is pending fails with `error`."""
         if self._socket.state is State.OPEN:
             self._socket.send_close(CloseCode.NORMAL_CLOSURE)
-        return self.dialogue.lose(error)
+        self.error = error
+        return self.dialogue.end(error)
+
+    def give_up(self, error: StreamrnnClientError) -> list[Event]:
+        """There is no connection to speak on."""
+        self._hang_up = True
+        return self._end(error)
 
     def tend(self, now_s: float) -> list[Event]:
         """Ping a server that is silent; give up one that stays so. To be called at `deadline_s`."""
@@ -110,7 +113,9 @@ class Link:
         if self._socket.handshake_exc is not None:
             events += self._lose(str(self._socket.handshake_exc))
         if self._socket.parser_exc is not None:
-            events += self._lose(f"the connection broke: {self._socket.parser_exc}")
+            is_cut = isinstance(self._socket.parser_exc, EOFError)
+            code = CloseCode.ABNORMAL_CLOSURE if is_cut else CloseCode.PROTOCOL_ERROR
+            events += self._lose(f"the connection broke: {self._socket.parser_exc}", code)
         if self._socket.close_rcvd is not None:
             close = self._socket.close_rcvd
             events += self._lose(f"the server closed the connection: {close.code} {close.reason}".rstrip(), close.code)
@@ -119,12 +124,13 @@ class Link:
     def _responded(self, response: Response) -> list[Event]:
         if self._socket.handshake_exc is not None:
             self._hang_up = True
-            return self.dialogue.lose(_refusal(self._socket.handshake_exc, response))
+            return self._end(_refusal(self._socket.handshake_exc, response))
         if self._socket.subprotocol != self._name:
             self._hang_up = True
             self._socket.fail(CloseCode.PROTOCOL_ERROR, "sub-protocol")
-            return self.dialogue.lose(HandshakeError(f"expected a server of {self._name}, it named none", status=101))
+            return self._end(HandshakeError(f"expected a server of {self._name}, it named none", status=101))
         self.handshake_done = True
+        self.dialogue.attach()
         return []
 
     def _arrived(self, frame: Frame) -> list[Event]:
@@ -140,19 +146,28 @@ class Link:
         try:
             if (self._kind is Opcode.BINARY) != self.dialogue.codec.binary:
                 raise MalformedError(f"a websocket message of the wrong kind for {self._name}")
-            return self.dialogue.receive(payload)
+            events = self.dialogue.receive(payload)
         except MalformedError as error:
             self._hang_up = True
             self._socket.fail(CloseCode.INVALID_DATA, "not a message of v1")
-            return self.dialogue.lose(error)
+            return self._end(error)
+        self.error = self.dialogue.table.over or (None if self.dialogue.is_attached else self.dialogue.lost_by)
+        return events
 
     def _lose(self, reason: str, close_code: int = CloseCode.ABNORMAL_CLOSURE) -> list[Event]:
         self._hang_up = True
         n_unanswered = self.dialogue.table.n_unanswered
         if not self.handshake_done:
-            return self.dialogue.lose(HandshakeError(f"expected a streamrnn server: {reason}"))
+            return self._end(HandshakeError(f"expected a streamrnn server: {reason}"))
         message = f"{reason}; {n_unanswered} frames unanswered"
-        return self.dialogue.lose(ConnectionLostError(message, n_unanswered=n_unanswered, close_code=close_code))
+        return self._end(ConnectionLostError(message, n_unanswered=n_unanswered, close_code=close_code))
+
+    def _end(self, error: StreamrnnClientError) -> list[Event]:
+        """Nothing more is read; what the dialogue makes of it is its own affair. Only the first reason counts."""
+        if self.error is not None:
+            return []
+        self.error = error
+        return self.dialogue.lose(error)
 
 
 def address_of(url: str) -> WebSocketURI:
@@ -165,6 +180,18 @@ def address_of(url: str) -> WebSocketURI:
         return parse_uri(url)
     except (InvalidURI, ValueError) as error:
         raise OptionError(f"expected an address such as ws://localhost:8765, got {url!r}") from error
+
+
+def addresses_of(urls: str | Sequence[str]) -> list[WebSocketURI]:
+    """One address or several, taken apart.
+
+    Raises:
+        OptionError: one is none, or there is none.
+    """
+    addresses = [address_of(url) for url in ([urls] if isinstance(urls, str) else urls)]
+    if not addresses:
+        raise OptionError("expected at least one address such as ws://localhost:8765")
+    return addresses
 
 
 def _refusal(error: Exception, response: Response) -> HandshakeError:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TypedDict
 
 from streamrnn_client.errors import OptionError
+from streamrnn_client.news import Reconnected, SessionEvent
 
 
 class OptionArgs(TypedDict, total=False):
@@ -18,6 +19,13 @@ class OptionArgs(TypedDict, total=False):
     headers: Mapping[str, str]
     ssl: ssl.SSLContext | None
     on_go_away: Callable[[float], None] | None
+    on_event: Callable[[SessionEvent], None] | None
+    on_reconnect: Callable[[Reconnected], None] | None
+    reconnect: bool
+    reconnect_first_s: float
+    reconnect_max_s: float
+    reconnect_timeout_s: float
+    max_replay_bytes: int
     connect_timeout_s: float
     open_timeout_s: float
     step_timeout_s: float
@@ -47,6 +55,21 @@ class Options:
     """For `wss:` addresses; None means the system's certificates."""
     on_go_away: Callable[[float], None] | None = None
     """Called once with the seconds left, when the server says that it stops. It must not block."""
+    on_event: Callable[[SessionEvent], None] | None = None
+    """Called when a session is parked, comes back, or frames of it are skipped. It must not block."""
+    on_reconnect: Callable[[Reconnected], None] | None = None
+    """Called when a lost connection was made anew and its sessions resumed. It must not block."""
+    reconnect: bool = True
+    """Make a lost connection anew, resume its sessions, send again what they lack; False: a loss ends the client."""
+    reconnect_first_s: float = 0.1
+    """The first attempt after a loss is at once; before the second lies this much, half of it by chance."""
+    reconnect_max_s: float = 5.0
+    """Each further wait is twice the one before, up to this."""
+    reconnect_timeout_s: float = 60.0
+    """Since the loss; then everything pending fails with `ConnectionLostError`."""
+    max_replay_bytes: int = 4 * 1024 * 1024
+    """Most memory that a session takes for frames that are answered and not durable: beyond, the oldest are forgotten,
+    and the session is lost if the server should need them."""
     connect_timeout_s: float = 10.0
     open_timeout_s: float = 10.0
     """For `open`, `restore` and `fork`."""

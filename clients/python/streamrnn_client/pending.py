@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
-from streamrnn_client.errors import StreamrnnClientError, WaitTimeoutError
+from streamrnn_client.errors import SkippedError, StreamrnnClientError
+from streamrnn_client.losses import WaitTimeoutError
 from streamrnn_client.messages import Fork, Message
 
 
@@ -43,42 +44,114 @@ class Pending:
         return self.value
 
 
+class Mark(NamedTuple):
+    """What was told with an output; where `is_stepped` is not None the frame was skipped and has none."""
+
+    filled: int = 0
+    was_reset: bool = False
+    is_stepped: bool | None = None
+
+
+PLAIN = Mark()
+
+
+@dataclass(slots=True, eq=False)
+class Kept:
+    """Frames `seq .. end - 1` of one message, kept until the server cannot ask for them again."""
+
+    seq: int
+    payloads: list[bytes]
+    time_us: int | None = None
+    is_answered: bool = False
+
+    @property
+    def end(self) -> int:
+        """The seq behind the last of them."""
+        return self.seq + len(self.payloads)
+
+    @property
+    def n_bytes(self) -> int:
+        """What keeping them takes, about."""
+        return KEPT_BYTES + sum(map(len, self.payloads))
+
+
+KEPT_BYTES = 200
+
+
 @dataclass(slots=True, eq=False)
 class PendingFrames(Pending):
-    """Frames `seq .. seq + n - 1` of one message; its value is the list of their outputs' bytes.
+    """Frames of one message; its value is the list of their outputs' bytes, `b""` for one that was skipped.
 
-    The frames themselves are kept until answered, so that they can be sent again on another connection. `doomed` frames
-    stand behind a refused one: the server will refuse them too, and their seqs are given to later frames.
+    `doomed` frames stand behind a refused one: the server will refuse them too, and their seqs are given to later ones.
     """
 
-    seq: int = 0
-    payloads: list[bytes] = field(default_factory=list)
+    kept: Kept = field(default_factory=lambda: Kept(0, []))
     outputs: list[bytes] = field(default_factory=list)
+    marks: dict[int, Mark] = field(default_factory=dict)
     doomed: bool = False
 
     @property
+    def seq(self) -> int:
+        """The first frame's."""
+        return self.kept.seq
+
+    @property
+    def payloads(self) -> list[bytes]:
+        """One a frame."""
+        return self.kept.payloads
+
+    @property
     def n(self) -> int:
-        return len(self.payloads)
+        """How many frames."""
+        return len(self.kept.payloads)
+
+    def skip_of(self, i: int) -> SkippedError | None:
+        """Why the frame `i` of them has no output, if it has none."""
+        is_stepped = self.marks.get(i, PLAIN).is_stepped
+        if is_stepped is None:
+            return None
+        said = "the state has seen it" if is_stepped else "dropped unseen"
+        return SkippedError(f"frame {self.seq + i} gets no output: {said}", is_stepped=is_stepped, seq=self.seq + i)
+
+    def only_output(self) -> bytes:
+        """The output of a message of one frame.
+
+        Raises:
+            StreamrnnClientError: it was refused or skipped.
+        """
+        skip = self.skip_of(0)
+        if self.error is None and skip is not None:
+            raise skip
+        output: bytes = self.result()[0]
+        return output
 
 
 @dataclass(slots=True, eq=False)
 class PendingAsk(Pending):
-    """Any other message: `open`, `restore`, `fork`, `reset`, `flush`, `snapshot`, `close`.
+    """Any other message: `open`, `restore`, `fork`, `reset`, `flush`, `snapshot`, `rollback`, `close`.
 
-    An `abandoned` ask has nobody waiting: a session that it opens is closed at once.
+    Inside a session it stands before the frame `position`. An `abandoned` ask has nobody waiting: a session that it
+    opens is closed at once. `n_sent` counts the connections on which it was asked.
     """
 
     message: Message = field(default_factory=Message)
     abandoned: bool = False
+    position: int = 0
+    n_sent: int = 0
 
     @property
     def of(self) -> str:
+        """The message's type."""
         return self.message.type
 
     @property
     def source(self) -> int | None:
         """The handle that is copied, if this is a `fork`."""
         return self.message.handle if isinstance(self.message, Fork) else None
+
+
+Entry = Kept | PendingAsk
+"""What a session sends, in order."""
 
 
 def no_answer(of: str, after_s: float, pending: Pending | None = None) -> WaitTimeoutError:

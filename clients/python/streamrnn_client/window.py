@@ -10,16 +10,29 @@ from streamrnn_client.dialogue import Dialogue
 from streamrnn_client.errors import OptionError
 from streamrnn_client.floats import Values, Vector, unpack
 from streamrnn_client.ledger import Ledger
-from streamrnn_client.pending import PendingFrames
+from streamrnn_client.pending import PLAIN, PendingFrames
 
 DEFAULT_WINDOW = 64
 
 
 class Output(NamedTuple):
-    """The answer to frame `seq`: `y` is float32 of the model's output size."""
+    """The answer to frame `seq`: `y` is float32 of the model's output size.
+
+    `filled` missing samples were made up before the frame; `was_reset`: the state was reset before it, for a gap that
+    was too long or by the end of a warm reset. A frame that was skipped has none: its seq is missing in a stream.
+    """
 
     seq: int
     y: Vector
+    filled: int = 0
+    was_reset: bool = False
+
+
+class Timed(NamedTuple):
+    """A frame and when it was sampled, in microseconds of any clock that goes on: for sessions with a `gap` policy."""
+
+    time_us: int
+    x: Values
 
 
 class Window:
@@ -48,6 +61,7 @@ class Window:
         self._chunk = chunk
         self._waiter = waiter
         self._collected: list[bytes] = []
+        self._time_us: int | None = None
         self._in_flight: deque[PendingFrames] = deque()
         self._n_in_flight = 0
         self._finished = False
@@ -78,12 +92,23 @@ class Window:
         """Every frame has been offered and every output collected."""
         return self._finished and not self._in_flight and self._error is None
 
-    def offer(self, x: Values) -> None:
+    def offer(self, x: Values | Timed) -> None:
         """Take one frame, and send when there are enough for a message. Full with fewer, some are still in flight.
+
+        Frames that are not a period apart do not go into one message, since only the first one's time is told.
 
         Raises:
             StreamrnnClientError: the frame is bad or the session over; nothing of it was sent.
         """
+        time_us = None
+        if isinstance(x, Timed):
+            time_us, x = x
+        if self._collected and not self._follows(time_us):
+            self._send()
+            if self._finished:
+                return
+        if not self._collected:
+            self._time_us = self._ledger.checked_time(time_us)
         self._collected.append(self._dialogue.pack(self._ledger, x, ahead=len(self._collected)))
         if len(self._collected) >= self._chunk:
             self._send()
@@ -107,7 +132,9 @@ class Window:
             self._n_in_flight -= pending.n
             size = self._ledger.opened.output.size
             for i, output in enumerate(pending.result()):
-                yield Output(pending.seq + i, unpack(output, size)[0])
+                mark = pending.marks.get(i, PLAIN)
+                if mark.is_stepped is None:
+                    yield Output(pending.seq + i, unpack(output, size)[0], mark.filled, mark.was_reset)
         if self._finished and not self._in_flight and self._error is not None:
             error, self._error = self._error, None
             raise error
@@ -117,12 +144,18 @@ class Window:
         """A frame of ours was refused: then the last of those in flight is it, or is doomed behind it."""
         return bool(self._in_flight) and (self._in_flight[-1].doomed or self._in_flight[-1].error is not None)
 
+    def _follows(self, time_us: int | None) -> bool:
+        """A frame of that time is where the message's next one would be."""
+        if self._time_us is None or time_us is None:
+            return self._time_us is time_us
+        return time_us == self._time_us + len(self._collected) * self._ledger.asked.period_us
+
     def _send(self) -> None:
         if self._broken:
             self._finished = True
             self._collected = []
         if self._collected:
-            pending = self._dialogue.frames(self._ledger, self._collected)
+            pending = self._dialogue.frames(self._ledger, self._collected, self._time_us)
             pending.waiter = self._waiter
             self._in_flight.append(pending)
             self._n_in_flight += pending.n

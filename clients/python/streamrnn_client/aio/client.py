@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
-import ssl
 from collections.abc import Generator, Sequence
+from random import Random
 from types import TracebackType
 from typing import Any, Self, Unpack
 
 from streamrnn_client.aio.session import Session
 from streamrnn_client.aio.wire import Wire
 from streamrnn_client.columns import gather, send_one_each
-from streamrnn_client.errors import ClientClosedError, ConnectError
+from streamrnn_client.errors import ClientClosedError
 from streamrnn_client.facts import ClientFacts
 from streamrnn_client.floats import Matrix, Values
-from streamrnn_client.link import Link, address_of
+from streamrnn_client.line import Line
+from streamrnn_client.link import addresses_of
 from streamrnn_client.options import OptionArgs, Options
-from streamrnn_client.pending import no_answer
+from streamrnn_client.session_options import SessionArgs, SessionOptions
 
 
-def connect(url: str, **options: Unpack[OptionArgs]) -> Connecting:
+def connect(url: str | Sequence[str], **options: Unpack[OptionArgs]) -> Connecting:
     """Connect to a server: `async with connect(url) as client`, or `client = await connect(url)`.
 
     Args:
-        url: `ws://host:port` or `wss://host:port`.
+        url: `ws://host:port` or `wss://host:port`; or several, of servers that share one store. They are tried in
+            turn, here and after each loss.
         options: see `Options`.
 
     Raises:
@@ -37,7 +38,7 @@ def connect(url: str, **options: Unpack[OptionArgs]) -> Connecting:
 class Connecting:
     """What `connect` returns: to be awaited, or entered."""
 
-    def __init__(self, url: str, options: Options) -> None:
+    def __init__(self, url: str | Sequence[str], options: Options) -> None:
         self._url = url
         self._options = options
         self._client: Client | None = None
@@ -57,21 +58,35 @@ class Connecting:
 
 
 class Client(ClientFacts):
-    """One connection, which carries any number of sessions. Made by `connect`; belongs to the loop that made it."""
+    """Any number of sessions on one connection, which is made anew when it is lost.
+
+    Made by `connect`; belongs to the loop that made it.
+    """
 
     def __init__(self, wire: Wire) -> None:
-        super().__init__(wire.link.dialogue)
+        super().__init__(wire.line)
         self._wire = wire
 
-    async def open(self, model: str, *, session_id: str | None = None, timeout_s: float | None = None) -> Session:
+    async def open(
+        self,
+        model: str,
+        *,
+        session_id: str | None = None,
+        timeout_s: float | None = None,
+        **options: Unpack[SessionArgs],
+    ) -> Session:
         """Open a session of a model.
+
+        Args:
+            session_id: a name that is free in the server and its store; None: the server makes one up.
+            options: see `SessionOptions`.
 
         Raises:
             UnknownModelError, SessionExistsError, CapacityError, OptionError: the server refused.
             DrainingError: the server is stopping.
             WaitTimeoutError: no answer; should the session open later after all, it is closed.
         """
-        pending = self._dialogue.open(model, session_id)
+        pending = self._dialogue.open(model, session_id, SessionOptions(**options).message(model))
         return Session(self._wire, await self._wire.settled(pending, "open", timeout_s))
 
     async def restore(
@@ -85,12 +100,20 @@ class Client(ClientFacts):
         pending = self._dialogue.restore(snapshot, session_id)
         return Session(self._wire, await self._wire.settled(pending, "open", timeout_s))
 
-    async def step_many(self, sessions: Sequence[Session], X: Values, *, timeout_s: float | None = None) -> Matrix:
+    async def step_many(
+        self,
+        sessions: Sequence[Session],
+        X: Values,
+        *,
+        times_us: Sequence[int] | None = None,
+        timeout_s: float | None = None,
+    ) -> Matrix:
         """One frame for each of several sessions, in one message.
 
         Args:
             sessions: sessions of this client with equal sizes; one that stands twice gets two frames in a row.
             X: `(n_sessions, input_size)`.
+            times_us: when each was sampled, where sessions have a `gap` policy.
 
         Returns:
             `(n_sessions, output_size)` float32.
@@ -99,12 +122,15 @@ class Client(ClientFacts):
             FrameError: found here: nothing was sent.
             BatchError: some sessions failed; it holds the outputs of the others.
         """
-        pendings = send_one_each(self._dialogue, sessions, X)
+        pendings = send_one_each(self._dialogue, sessions, X, times_us)
         await self._wire.settle_all(pendings, "step", timeout_s)
         return gather(pendings, sessions)
 
     async def close(self) -> None:
-        """End the connection and with it its sessions. What is pending fails. Safe to call again."""
+        """End the connection and with it its sessions. What is pending fails. Safe to call again.
+
+        While there is no connection the server is not told: it keeps the sessions until they expire.
+        """
         await self._wire.hang_up(ClientClosedError("expected an open client, this one was closed"))
 
     async def __aenter__(self) -> Self:
@@ -116,24 +142,13 @@ class Client(ClientFacts):
         await self.close()
 
 
-async def _connect(url: str, options: Options) -> Client:
-    address = address_of(url)
-    loop = asyncio.get_running_loop()
-    wire = Wire(Link(address, options, loop.time()))
-    secure = (options.ssl or ssl.create_default_context()) if address.secure else None
-    try:
-        async with asyncio.timeout(options.connect_timeout_s):
-            await loop.create_connection(lambda: wire, address.host, address.port, ssl=secure)
-            await wire.shook
-    except TimeoutError as error:
-        raise no_answer("connect", options.connect_timeout_s) from error
-    except OSError as error:
-        raise ConnectError(f"expected a server at {url}: {error}") from error
-    finally:
-        if not wire.link.handshake_done:
-            wire.drop()
-    over = wire.link.dialogue.table.over
-    if over is not None:
-        raise over.again()
-    wire.tend()
-    return Client(wire)
+async def _connect(url: str | Sequence[str], options: Options) -> Client:
+    addresses = addresses_of(url)
+    for i in range(len(addresses)):
+        line = Line([*addresses[i:], *addresses[:i]], options, Random())
+        wire = Wire(line)
+        error = await wire.dial()
+        if error is None:
+            return Client(wire)
+    assert error is not None
+    raise error

@@ -13,9 +13,9 @@ from streamrnn_client.facts import SessionFacts
 from streamrnn_client.floats import Values, Vector, unpack
 from streamrnn_client.ledger import Ledger
 from streamrnn_client.pending import no_answer
-from streamrnn_client.window import Output, Window
+from streamrnn_client.window import Output, Timed, Window
 
-Source = AsyncIterable[Values] | Iterable[Values]
+Source = AsyncIterable[Values | Timed] | Iterable[Values | Timed]
 
 
 class Session(SessionFacts):
@@ -28,13 +28,14 @@ class Session(SessionFacts):
     def __init__(self, wire: Wire, ledger: Ledger) -> None:
         super().__init__(ledger)
         self._wire = wire
-        self._dialogue = wire.link.dialogue
+        self._dialogue = wire.dialogue
 
-    async def step(self, x: Values, *, timeout_s: float | None = None) -> Vector:
+    async def step(self, x: Values, *, time_us: int | None = None, timeout_s: float | None = None) -> Vector:
         """Send one frame and wait for its output.
 
         Args:
             x: `input.size` values: numbers, a numpy array, or bytes of little-endian float32.
+            time_us: when it was sampled, where the session has a `gap` policy, and only there.
 
         Returns:
             `(output.size,)` float32.
@@ -42,11 +43,12 @@ class Session(SessionFacts):
         Raises:
             FrameError: a bad frame; the session is as before.
             QueueFullError: too many frames unanswered; the session is as before.
+            SkippedError: it gets no output; says whether the state has seen it.
             WaitTimeoutError: no output in time; the frame may still be applied.
         """
-        pending = self._dialogue.frames(self._ledger, [self._dialogue.pack(self._ledger, x)])
-        outputs = await self._wire.settled(pending, "step", timeout_s)
-        return unpack(outputs[0], self.output.size)[0]
+        pending = self._dialogue.frames(self._ledger, [self._dialogue.pack(self._ledger, x)], time_us)
+        await self._wire.wait_for(pending, "step", timeout_s)
+        return unpack(pending.only_output(), self.output.size)[0]
 
     async def stream(
         self, frames: Source, *, window: int | None = None, chunk: int = 1, timeout_s: float | None = None
@@ -56,7 +58,8 @@ class Session(SessionFacts):
         What was sent is answered first: a bad frame, or an error that `frames` raises, comes behind the last output.
 
         Args:
-            frames: a plain or asynchronous iterable; a plain one must not block.
+            frames: a plain or asynchronous iterable; a plain one must not block. `Timed` frames where there is a `gap`
+                policy.
             window: most frames in flight, up to `max_queue_frames`; by default 64, or two chunks.
             chunk: frames in one message; more cost less each, but the first of them waits for the last.
             timeout_s: most seconds for which the next output may be due.
@@ -76,9 +79,13 @@ class Session(SessionFacts):
             feeder.cancel()
             await asyncio.gather(feeder, return_exceptions=True)
 
-    async def reset(self, *, timeout_s: float | None = None) -> None:
-        """Return the state to its start, after the frames sent before; numbering goes on."""
-        pending = self._dialogue.reset(self._ledger)
+    async def reset(self, warm_frames: int = 0, *, timeout_s: float | None = None) -> None:
+        """Return the state to its start, after the frames sent before; numbering goes on.
+
+        Args:
+            warm_frames: this many further frames are still answered from the old state, while the new one sees them.
+        """
+        pending = self._dialogue.reset(self._ledger, warm_frames)
         await self._wire.settled(pending, "reset", timeout_s)
 
     async def flush(self, *, timeout_s: float | None = None) -> int:
@@ -87,9 +94,22 @@ class Session(SessionFacts):
         return int(await self._wire.settled(pending, "flush", timeout_s))
 
     async def snapshot(self, *, timeout_s: float | None = None) -> bytes:
-        """The state after the frames sent before, as bytes for `Client.restore`."""
+        """The state after the frames sent before, as bytes for `Client.restore` and `rollback`.
+
+        Asked again because the connection was lost, it may be that after later frames, if some were sent behind it.
+        """
         pending = self._dialogue.snapshot(self._ledger)
         return bytes(await self._wire.settled(pending, "snapshot", timeout_s))
+
+    async def rollback(self, snapshot: bytes, *, timeout_s: float | None = None) -> None:
+        """Go back to a snapshot of this session: state and numbering are what they were then, after the frames sent
+        before. What is sent behind it waits for its answer.
+
+        Raises:
+            SnapshotError: a damaged snapshot, or of another session; nothing has changed.
+        """
+        pending = self._dialogue.rollback(self._ledger, snapshot)
+        await self._wire.settled(pending, "rollback", timeout_s)
 
     async def fork(self, *, session_id: str | None = None, timeout_s: float | None = None) -> Session:
         """A second session that goes on from the same state, after the frames sent before."""
@@ -135,7 +155,7 @@ class Session(SessionFacts):
 
     async def _until_ready(self, flight: Window, wake: asyncio.Event, timeout_s: float | None) -> None:
         """Wait until something may be collected. The time runs only while an output is due."""
-        seconds = self._wire.link.options.timeout_s("step", timeout_s)
+        seconds = self._wire.options.timeout_s("step", timeout_s)
         due_s = None
         while not flight.ready:
             if flight.head is not None and due_s is None:
@@ -148,7 +168,7 @@ class Session(SessionFacts):
                 raise no_answer("step", seconds, flight.head) from None
 
 
-async def _each(frames: Source) -> AsyncIterator[Values]:
+async def _each(frames: Source) -> AsyncIterator[Values | Timed]:
     if isinstance(frames, AsyncIterable):
         async for x in frames:
             yield x

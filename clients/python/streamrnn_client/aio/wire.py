@@ -1,68 +1,36 @@
-"""The socket of the asyncio shell: the loop calls it, and it wakes who waits. All of it runs in one event loop."""
+"""The asyncio shell under sessions: it dials, looks at the clock, and wakes who waits. All of it in one event loop."""
 
 from __future__ import annotations
 
 import asyncio
+import math
+import ssl
 from collections.abc import Sequence
 from typing import Any
 
+from streamrnn_client.aio.socket import Socket
 from streamrnn_client.errors import StreamrnnClientError
-from streamrnn_client.link import Link
+from streamrnn_client.hooks import hook_of
+from streamrnn_client.line import Line, Told
+from streamrnn_client.losses import ConnectError
 from streamrnn_client.pending import Pending, no_answer
-from streamrnn_client.table import Event
 
 
-class Wire(asyncio.Protocol):
-    """A link and its transport. `shook` is done when the handshake is, `gone` when the socket is closed."""
+class Wire:
+    """A line and the socket that it has at the moment."""
 
-    def __init__(self, link: Link) -> None:
-        self.link = link
+    def __init__(self, line: Line) -> None:
+        self.line = line
+        self.dialogue = line.dialogue
+        self.options = line.options
         self.loop = asyncio.get_running_loop()
-        self.shook = self.loop.create_future()
-        self.gone = self.loop.create_future()
         self.writable = asyncio.Event()
         self.writable.set()
-        self._options = link.options
-        self._transport: asyncio.Transport | None = None
-        self._tending: asyncio.TimerHandle | None = None
+        self._socket: Socket | None = None
+        self._dialling: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._ending: asyncio.TimerHandle | None = None
         self._sends_soon = False
-
-    # ---- what the loop calls
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The loop has a socket for us."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self.send()
-
-    def data_received(self, data: bytes) -> None:
-        """The loop has bytes for us."""
-        self._notify(self.link.receive_data(data, self.loop.time()))
-        self.send()
-
-    def eof_received(self) -> bool:
-        """The server will send no more."""
-        self._notify(self.link.receive_eof())
-        return False
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """The socket is gone."""
-        self._notify(self.link.receive_eof(f"the connection broke: {exc}" if exc else "the connection was cut"))
-        for timer in (self._tending, self._ending):
-            if timer is not None:
-                timer.cancel()
-        self.writable.set()
-        if not self.gone.done():
-            self.gone.set_result(None)
-
-    def pause_writing(self) -> None:
-        """The socket takes no more for now."""
-        self.writable.clear()
-
-    def resume_writing(self) -> None:
-        """The socket takes bytes again."""
-        self.writable.set()
 
     # ---- what sessions use
 
@@ -70,6 +38,11 @@ class Wire(asyncio.Protocol):
         """Send, wait, and return the answer."""
         await self.settle_all([pending], of, timeout_s)
         return pending.result()
+
+    async def wait_for(self, pending: Pending, of: str, timeout_s: float | None) -> None:
+        """Send, and wait until it is settled."""
+        self.send()
+        await self.wait(pending, of, timeout_s)
 
     async def settle_all(self, pendings: Sequence[Pending], of: str, timeout_s: float | None) -> None:
         """Send, and wait until all are settled."""
@@ -79,7 +52,7 @@ class Wire(asyncio.Protocol):
 
     async def wait(self, pending: Pending, of: str, timeout_s: float | None) -> None:
         """Until it is settled. Abandons what it waits for when it is cancelled or runs out of time."""
-        seconds = self._options.timeout_s(of, timeout_s)
+        seconds = self.options.timeout_s(of, timeout_s)
         if not pending.done:
             settled = self.loop.create_future()
 
@@ -94,22 +67,25 @@ class Wire(asyncio.Protocol):
             finally:
                 late.cancel()
                 if not pending.done:
-                    self.link.dialogue.abandon(pending)
+                    self.dialogue.abandon(pending)
         if not pending.done:
             raise no_answer(of, seconds, pending)
 
     def send(self) -> None:
-        """Give the socket whatever is to be sent; close it when the link is over."""
+        """Give the socket whatever is to be sent; close it when it is of no more use."""
         self._sends_soon = False
-        if self._transport is None or self._transport.is_closing():
-            return
-        data = self.link.data_to_send()
-        if data:
-            self._transport.write(data)
-        if self.link.over and self._ending is None:
-            self._ending = self.loop.call_later(self._options.close_timeout_s, self._transport.abort)
-        if self.link.hang_up:
-            self._transport.close()
+        socket = self._socket
+        if socket is not None and socket.is_open:
+            socket.write(self.line.data_to_send())
+            if self.line.over is not None and self._ending is None:
+                self._ending = self.loop.call_later(self.options.close_timeout_s, socket.drop)
+            if self.line.hang_up:
+                if self.line.over is None:
+                    socket.drop()
+                else:
+                    socket.close()
+        if self.line.is_down:
+            self._plan()
 
     def send_soon(self) -> None:
         """As `send`, but once for all that ask in the same turn of the loop."""
@@ -117,30 +93,99 @@ class Wire(asyncio.Protocol):
             self._sends_soon = True
             self.loop.call_soon(self.send)
 
-    def _notify(self, events: Sequence[Event]) -> None:
-        for event in events:
+    # ---- what clients use
+
+    async def dial(self) -> StreamrnnClientError | None:
+        """Make a connection and shake hands; returns why that could not be."""
+        address, seconds = self.line.address, self.options.connect_timeout_s
+        secure = (self.options.ssl or ssl.create_default_context()) if address.secure else None
+        link = self.line.dial(self.loop.time())
+        socket = self._socket = Socket(self, link)
+        error: StreamrnnClientError | None = None
+        try:
+            async with asyncio.timeout(seconds):
+                await self.loop.create_connection(lambda: socket, address.host, address.port, ssl=secure)
+                await socket.shook
+        except TimeoutError as late:
+            error = no_answer("connect", seconds)
+            error.__cause__ = late
+        except OSError as fault:
+            error = ConnectError(f"expected a server at {address.host}:{address.port}: {fault}")
+            error.__cause__ = fault
+        finally:
+            if not link.handshake_done:
+                socket.drop()
+        if error is not None:
+            self._told(self.line.failed(error, self.loop.time()))
+        self._plan()
+        return link.error
+
+    async def hang_up(self, error: StreamrnnClientError) -> None:
+        """End it all in order, within `close_timeout_s`; whatever is pending fails with `error`."""
+        self._told(self.line.close(error))
+        if self._dialling is not None:
+            self._dialling.cancel()
+        self.send()
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._socket is not None and self._socket.was_open:
+            await asyncio.shield(self._socket.gone)
+
+    # ---- what the socket calls
+
+    def received(self, socket: Socket, data: bytes) -> None:
+        """Bytes arrived."""
+        if socket is self._socket:
+            self._told(self.line.receive_data(data, self.loop.time()))
+            self.send()
+
+    def ended(self, socket: Socket, reason: str) -> None:
+        """No more will arrive."""
+        if socket is self._socket:
+            self._told(self.line.receive_eof(reason, self.loop.time()))
+            self.writable.set()
+            if self._ending is not None and not socket.is_open:
+                self._ending.cancel()
+            self.send()
+
+    # ---- pieces
+
+    def _told(self, told: Sequence[Told]) -> None:
+        for event in told:
             if isinstance(event, Pending):
                 if event.waiter is not None:
                     event.waiter()
-            elif self._options.on_go_away is not None:
-                self.loop.call_soon(self._options.on_go_away, event.deadline_ms / 1000)
-        if (self.link.handshake_done or self.link.over) and not self.shook.done():
-            self.shook.set_result(None)
+            else:
+                hook = hook_of(event, self.options)
+                if hook is not None:
+                    self.loop.call_soon(hook)
+        if self._socket is not None:
+            self._socket.look()
+        self._plan()
 
-    async def hang_up(self, error: StreamrnnClientError) -> None:
-        """End the connection in order, within `close_timeout_s`; whatever is pending fails with `error`."""
-        self._notify(self.link.close(error))
+    def _plan(self) -> None:
+        """See to it that `_tend` is called when something is due; too early does no harm."""
+        due_s = self.line.deadline_s
+        if self._timer is not None:
+            if self._timer.when() <= due_s and not self._timer.cancelled():
+                return
+            self._timer.cancel()
+        self._timer = None if due_s == math.inf else self.loop.call_at(max(due_s, self.loop.time()), self._tend)
+
+    def _tend(self) -> None:
+        self._timer = None
+        now_s = self.loop.time()
+        self._told(self.line.tend(now_s))
         self.send()
-        await asyncio.shield(self.gone)
+        if self.line.over is not None and self._dialling is not None:
+            self._dialling.cancel()
+        if self._dialling is None and self.line.wants_dial(now_s):
+            self._dialling = self.loop.create_task(self._dial_again())
+        self._plan()
 
-    def tend(self) -> None:
-        """Look after a silent server, from now on."""
-        self._notify(self.link.tend(self.loop.time()))
-        self.send()
-        if not self.link.over:
-            self._tending = self.loop.call_at(self.link.deadline_s, self.tend)
-
-    def drop(self) -> None:
-        """Give the socket up at once."""
-        if self._transport is not None:
-            self._transport.abort()
+    async def _dial_again(self) -> None:
+        try:
+            await self.dial()
+        finally:
+            self._dialling = None
+            self._plan()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from random import Random
 from types import TracebackType
 from typing import Self, Unpack
 
@@ -10,17 +11,20 @@ from streamrnn_client.columns import gather, send_one_each
 from streamrnn_client.errors import ClientClosedError
 from streamrnn_client.facts import ClientFacts
 from streamrnn_client.floats import Matrix, Values
-from streamrnn_client.link import address_of
+from streamrnn_client.line import Line
+from streamrnn_client.link import addresses_of
 from streamrnn_client.options import OptionArgs, Options
+from streamrnn_client.session_options import SessionArgs, SessionOptions
 from streamrnn_client.sync.session import Session
 from streamrnn_client.sync.wire import Wire
 
 
-def connect(url: str, **options: Unpack[OptionArgs]) -> Client:
+def connect(url: str | Sequence[str], **options: Unpack[OptionArgs]) -> Client:
     """Connect to a server: `with connect(url) as client`, or `client = connect(url)` and `client.close()`.
 
     Args:
-        url: `ws://host:port` or `wss://host:port`.
+        url: `ws://host:port` or `wss://host:port`; or several, of servers that share one store. They are tried in
+            turn, here and after each loss.
         options: see `Options`.
 
     Raises:
@@ -28,21 +32,28 @@ def connect(url: str, **options: Unpack[OptionArgs]) -> Client:
         HandshakeError: the peer is no streamrnn server, or not ready (then `retryable`).
         WaitTimeoutError: not within `connect_timeout_s`.
     """
-    wire = Wire(address_of(url), Options(**options))
-    with wire.lock:
-        wire.shake()
-    return Client(wire)
+    said = Options(**options)
+    addresses = addresses_of(url)
+    for i in range(len(addresses)):
+        wire = Wire(Line([*addresses[i:], *addresses[:i]], said, Random()))
+        with wire.lock:
+            error = wire.dial()
+            if error is None:
+                return Client(wire)
+            wire.shut()
+    assert error is not None
+    raise error
 
 
 class Client(ClientFacts):
-    """One connection, which carries any number of sessions. Made by `connect`.
+    """Any number of sessions on one connection, which is made anew when it is lost. Made by `connect`.
 
     Threads may share it and its sessions: each call is whole, and calls on one session take effect one after the other.
     A `stream` belongs to the thread that iterates over it.
     """
 
     def __init__(self, wire: Wire) -> None:
-        super().__init__(wire.link.dialogue)
+        super().__init__(wire.line)
         self._wire = wire
 
     @property
@@ -51,8 +62,19 @@ class Client(ClientFacts):
         with self._wire.lock:
             return super().n_unanswered
 
-    def open(self, model: str, *, session_id: str | None = None, timeout_s: float | None = None) -> Session:
+    def open(
+        self,
+        model: str,
+        *,
+        session_id: str | None = None,
+        timeout_s: float | None = None,
+        **options: Unpack[SessionArgs],
+    ) -> Session:
         """Open a session of a model.
+
+        Args:
+            session_id: a name that is free in the server and its store; None: the server makes one up.
+            options: see `SessionOptions`.
 
         Raises:
             UnknownModelError, SessionExistsError, CapacityError, OptionError: the server refused.
@@ -60,7 +82,7 @@ class Client(ClientFacts):
             WaitTimeoutError: no answer; should the session open later after all, it is closed.
         """
         with self._wire.lock:
-            pending = self._dialogue.open(model, session_id)
+            pending = self._dialogue.open(model, session_id, SessionOptions(**options).message(model))
             return Session(self._wire, self._wire.settled(pending, "open", timeout_s))
 
     def restore(self, snapshot: bytes, *, session_id: str | None = None, timeout_s: float | None = None) -> Session:
@@ -73,12 +95,20 @@ class Client(ClientFacts):
             pending = self._dialogue.restore(snapshot, session_id)
             return Session(self._wire, self._wire.settled(pending, "open", timeout_s))
 
-    def step_many(self, sessions: Sequence[Session], X: Values, *, timeout_s: float | None = None) -> Matrix:
+    def step_many(
+        self,
+        sessions: Sequence[Session],
+        X: Values,
+        *,
+        times_us: Sequence[int] | None = None,
+        timeout_s: float | None = None,
+    ) -> Matrix:
         """One frame for each of several sessions, in one message.
 
         Args:
             sessions: sessions of this client with equal sizes; one that stands twice gets two frames in a row.
             X: `(n_sessions, input_size)`.
+            times_us: when each was sampled, where sessions have a `gap` policy.
 
         Returns:
             `(n_sessions, output_size)` float32.
@@ -88,12 +118,15 @@ class Client(ClientFacts):
             BatchError: some sessions failed; it holds the outputs of the others.
         """
         with self._wire.lock:
-            pendings = send_one_each(self._dialogue, sessions, X)
+            pendings = send_one_each(self._dialogue, sessions, X, times_us)
             self._wire.settle_all(pendings, "step", timeout_s)
             return gather(pendings, sessions)
 
     def close(self) -> None:
-        """End the connection and with it its sessions. What is pending fails. Safe to call again."""
+        """End the connection and with it its sessions. What is pending fails. Safe to call again.
+
+        While there is no connection the server is not told: it keeps the sessions until they expire.
+        """
         with self._wire.lock:
             self._wire.hang_up(ClientClosedError("expected an open client, this one was closed"))
         self._wire.join()

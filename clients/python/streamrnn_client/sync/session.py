@@ -13,7 +13,7 @@ from streamrnn_client.floats import Values, Vector, unpack
 from streamrnn_client.ledger import Ledger
 from streamrnn_client.pending import no_answer
 from streamrnn_client.sync.wire import Wire
-from streamrnn_client.window import Output, Window
+from streamrnn_client.window import Output, Timed, Window
 
 
 class Session(SessionFacts):
@@ -25,13 +25,14 @@ class Session(SessionFacts):
     def __init__(self, wire: Wire, ledger: Ledger) -> None:
         super().__init__(ledger)
         self._wire = wire
-        self._dialogue = wire.link.dialogue
+        self._dialogue = wire.dialogue
 
-    def step(self, x: Values, *, timeout_s: float | None = None) -> Vector:
+    def step(self, x: Values, *, time_us: int | None = None, timeout_s: float | None = None) -> Vector:
         """Send one frame and wait for its output.
 
         Args:
             x: `input.size` values: numbers, a numpy array, or bytes of little-endian float32.
+            time_us: when it was sampled, where the session has a `gap` policy, and only there.
 
         Returns:
             `(output.size,)` float32.
@@ -39,15 +40,21 @@ class Session(SessionFacts):
         Raises:
             FrameError: a bad frame; the session is as before.
             QueueFullError: too many frames unanswered; the session is as before.
+            SkippedError: it gets no output; says whether the state has seen it.
             WaitTimeoutError: no output in time; the frame may still be applied.
         """
         with self._wire.lock:
-            pending = self._dialogue.frames(self._ledger, [self._dialogue.pack(self._ledger, x)])
-            outputs = self._wire.settled(pending, "step", timeout_s)
-        return unpack(outputs[0], self.output.size)[0]
+            pending = self._dialogue.frames(self._ledger, [self._dialogue.pack(self._ledger, x)], time_us)
+            self._wire.settle_all([pending], "step", timeout_s)
+        return unpack(pending.only_output(), self.output.size)[0]
 
     def stream(
-        self, frames: Iterable[Values], *, window: int | None = None, chunk: int = 1, timeout_s: float | None = None
+        self,
+        frames: Iterable[Values | Timed],
+        *,
+        window: int | None = None,
+        chunk: int = 1,
+        timeout_s: float | None = None,
     ) -> Iterator[Output]:
         """Send frames and yield their outputs, in order.
 
@@ -55,7 +62,7 @@ class Session(SessionFacts):
         While `frames` makes us wait for the next frame no output is yielded: for a live source say `window=1`.
 
         Args:
-            frames: any iterable; it is iterated in the calling thread.
+            frames: any iterable; it is iterated in the calling thread. `Timed` frames where there is a `gap` policy.
             window: most frames in flight, up to `max_queue_frames`; by default 64, or two chunks.
             chunk: frames in one message; more cost less each, but the first of them waits for the last.
             timeout_s: most seconds to wait for the next output.
@@ -75,10 +82,14 @@ class Session(SessionFacts):
             if flight.over:
                 return
 
-    def reset(self, *, timeout_s: float | None = None) -> None:
-        """Return the state to its start, after the frames sent before; numbering goes on."""
+    def reset(self, warm_frames: int = 0, *, timeout_s: float | None = None) -> None:
+        """Return the state to its start, after the frames sent before; numbering goes on.
+
+        Args:
+            warm_frames: this many further frames are still answered from the old state, while the new one sees them.
+        """
         with self._wire.lock:
-            self._wire.settled(self._dialogue.reset(self._ledger), "reset", timeout_s)
+            self._wire.settled(self._dialogue.reset(self._ledger, warm_frames), "reset", timeout_s)
 
     def flush(self, *, timeout_s: float | None = None) -> int:
         """Wait until every frame sent before is answered; returns the last applied seq, -1 if there is none."""
@@ -86,9 +97,22 @@ class Session(SessionFacts):
             return int(self._wire.settled(self._dialogue.flush(self._ledger), "flush", timeout_s))
 
     def snapshot(self, *, timeout_s: float | None = None) -> bytes:
-        """The state after the frames sent before, as bytes for `Client.restore`."""
+        """The state after the frames sent before, as bytes for `Client.restore` and `rollback`.
+
+        Asked again because the connection was lost, it may be that after later frames, if some were sent behind it.
+        """
         with self._wire.lock:
             return bytes(self._wire.settled(self._dialogue.snapshot(self._ledger), "snapshot", timeout_s))
+
+    def rollback(self, snapshot: bytes, *, timeout_s: float | None = None) -> None:
+        """Go back to a snapshot of this session: state and numbering are what they were then, after the frames sent
+        before. What is sent behind it waits for its answer.
+
+        Raises:
+            SnapshotError: a damaged snapshot, or of another session; nothing has changed.
+        """
+        with self._wire.lock:
+            self._wire.settled(self._dialogue.rollback(self._ledger, snapshot), "rollback", timeout_s)
 
     def fork(self, *, session_id: str | None = None, timeout_s: float | None = None) -> Session:
         """A second session that goes on from the same state, after the frames sent before."""
@@ -114,10 +138,10 @@ class Session(SessionFacts):
             if error is None:
                 raise
 
-    def _feed(self, source: Iterator[Values], flight: Window) -> None:
+    def _feed(self, source: Iterator[Values | Timed], flight: Window) -> None:
         """Offer the next frame; an error becomes the window's. The lock is not held while the source is asked."""
         failure: Exception | None = None
-        frames: list[Values] = []
+        frames: list[Values | Timed] = []
         try:
             frames = list(islice(source, 1))
         except Exception as error:
@@ -136,7 +160,7 @@ class Session(SessionFacts):
             self._wire.look()
 
     def _until_ready(self, flight: Window, timeout_s: float | None) -> None:
-        seconds = self._wire.link.options.timeout_s("step", timeout_s)
+        seconds = self._wire.options.timeout_s("step", timeout_s)
         with self._wire.lock:
             self._wire.send()
             if not self._wire.wait(lambda: flight.ready, seconds):

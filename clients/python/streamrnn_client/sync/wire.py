@@ -1,73 +1,49 @@
-"""A non-blocking socket under a link, shared by threads: one of those that wait reads and writes for all."""
+"""The blocking shell under sessions, shared by threads: one of those that wait reads and writes for all."""
 
 from __future__ import annotations
 
-import selectors
-import socket
-import ssl
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Any
 
-from websockets.uri import WebSocketURI
-
-from streamrnn_client.errors import ConnectError, StreamrnnClientError
-from streamrnn_client.link import Link
-from streamrnn_client.messages import GoAway
-from streamrnn_client.options import Options
+from streamrnn_client.errors import StreamrnnClientError
+from streamrnn_client.hooks import hook_of
+from streamrnn_client.line import Line, Told
+from streamrnn_client.losses import ConnectError, WaitTimeoutError
 from streamrnn_client.pending import Pending, no_answer
-from streamrnn_client.table import Event
+from streamrnn_client.sync.caller import Caller
+from streamrnn_client.sync.socket import Bell, Socket, dialled
 
-READ_BYTES = 1 << 18
 KEEP_S = 1.0
 LOOK_S = 0.001
-WOULD_BLOCK = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 class Wire:
-    """Link and socket are touched only while `lock` is held; who waits for the socket lets go of it meanwhile.
+    """Line and socket are touched only while `lock` is held; who waits for the socket lets go of it meanwhile.
 
-    The thread that calls sends and reads by itself, so a step costs no thread switch. A thread of ours looks after the
-    socket every `KEEP_S` when nobody waits: it answers pings and hears `go_away`. All methods want `lock` held.
+    The thread that calls sends and reads by itself, so a step costs no thread switch. A thread of ours, the keeper,
+    looks after the socket every `KEEP_S` when nobody waits: it answers pings and hears `go_away`. It alone dials after
+    a loss, with the lock let go: whose call runs out of time meanwhile is told so. All methods want `lock` held.
     """
 
-    def __init__(self, address: WebSocketURI, options: Options) -> None:
+    def __init__(self, line: Line) -> None:
         self.lock = threading.Condition(threading.Lock())
-        self.link = Link(address, options, time.monotonic())
-        self._options = options
-        self._unsent = b""
+        self.line = line
+        self.dialogue = line.dialogue
+        self.options = line.options
+        self._socket: Socket | None = None
+        self._bell = Bell()
+        self._caller = Caller()
         self._waited_for = False
         self._read_s = 0.0
         self._over_s: float | None = None
         self._closed = threading.Event()
-        self._socket = _connected(address, options)
-        self._bell, self._ringer = socket.socketpair()
-        for end in (self._socket, self._bell, self._ringer):
-            end.setblocking(False)
-        self._watched = selectors.EVENT_READ
-        self._selector = selectors.DefaultSelector()
-        self._selector.register(self._socket, self._watched)
-        self._selector.register(self._bell, selectors.EVENT_READ)
+        self._stirred = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="streamrnn-client", daemon=True)
 
-    def shake(self) -> None:
-        """Make the websocket handshake.
-
-        Raises:
-            HandshakeError: the peer is no streamrnn server, or not ready.
-            WaitTimeoutError: not within `connect_timeout_s`.
-        """
-        self.send()
-        seconds = self._options.connect_timeout_s
-        self.wait(lambda: self.link.handshake_done or self.link.over, seconds)
-        over = self.link.dialogue.table.over
-        if over is None and self.link.handshake_done:
-            self._keeper.start()
-            return
-        self.shut()
-        raise no_answer("connect", seconds) if over is None else over.again()
+    # ---- what sessions use
 
     def settled(self, pending: Pending, of: str, timeout_s: float | None) -> Any:
         """Send, wait, and return the answer. Abandons what it waits for when it is interrupted or out of time."""
@@ -77,20 +53,22 @@ class Wire:
     def settle_all(self, pendings: Sequence[Pending], of: str, timeout_s: float | None) -> None:
         """Send, and wait until all are settled."""
         self.send()
-        seconds = self._options.timeout_s(of, timeout_s)
+        seconds = self.options.timeout_s(of, timeout_s)
         try:
             if not self.wait(lambda: all(pending.done for pending in pendings), seconds):
                 raise no_answer(of, seconds, pendings[0])
         finally:
             for pending in pendings:
                 if not pending.done:
-                    self.link.dialogue.abandon(pending)
+                    self.dialogue.abandon(pending)
 
     def send(self) -> None:
-        """Give the socket what the link wants to send. What it does not take now is sent by whoever waits."""
+        """Give the socket what the line wants to send. What it does not take now is sent by whoever waits."""
         self._flush()
-        if self._unsent:
-            self.ring()
+        if self.line.is_down:
+            self._stirred.set()
+        elif self._socket is not None and self._socket.unsent:
+            self._ring()
 
     def wait(self, done: Callable[[], bool], timeout_s: float) -> bool:
         """Wait until `done`, reading and writing meanwhile; False if that took too long."""
@@ -99,32 +77,18 @@ class Wire:
             left_s = end_s - time.monotonic()
             if left_s <= 0 or self._closed.is_set():
                 return done()
-            if self._waited_for:
+            if self._waited_for or self._socket is None:
                 self.lock.wait(left_s)
                 continue
             self._waited_for = True
             try:
-                self._select(min(left_s, KEEP_S, max(0.0, self.link.deadline_s - time.monotonic())))
+                self._select(min(left_s, KEEP_S, max(0.0, self.line.deadline_s - time.monotonic())))
                 self.pump()
             finally:
                 self._waited_for = False
                 self._release()
                 self.lock.notify_all()
         return True
-
-    def pump(self) -> None:
-        """Read what has arrived and send what is due, without waiting."""
-        if self._closed.is_set():
-            return
-        self._read()
-        now_s = time.monotonic()
-        self.tell(self.link.tend(now_s))
-        self._flush()
-        if self.link.over and self._over_s is None:
-            self._over_s = now_s
-        lingered = self._over_s is not None and now_s - self._over_s > self._options.close_timeout_s
-        if self.link.hang_up or lingered:
-            self.shut()
 
     def look(self) -> None:
         """As `pump`, but only send while another thread is at it, or within `LOOK_S` of the last time."""
@@ -133,119 +97,155 @@ class Wire:
         else:
             self.pump()
 
+    # ---- what clients use
+
+    def dial(self) -> StreamrnnClientError | None:
+        """Make a connection and shake hands; returns why that could not be. The lock is let go meanwhile."""
+        address, seconds = self.line.address, self.options.connect_timeout_s
+        end_s = time.monotonic() + seconds
+        link = self.line.dial(time.monotonic())
+        error: StreamrnnClientError | None = None
+        self.lock.release()
+        try:
+            raw = dialled(address, self.options)
+        except (ConnectError, WaitTimeoutError) as failure:
+            raw, error = None, failure
+        finally:
+            self.lock.acquire()
+        if raw is not None:
+            self._release()
+            self._socket = Socket(raw, self._bell)
+            self.lock.notify_all()
+            self.send()
+            self.wait(lambda: link.handshake_done or link.over, max(0.0, end_s - time.monotonic()))
+            if not (link.handshake_done or link.over):
+                error = no_answer("connect", seconds)
+        if error is not None:
+            self._tell(self.line.failed(error, time.monotonic()))
+        if link.over:
+            self._let_go()
+        if link.handshake_done and not self._keeper.is_alive() and not self._closed.is_set():
+            self._keeper.start()
+        return link.error
+
     def hang_up(self, error: StreamrnnClientError) -> None:
-        """End the connection in order, within `close_timeout_s`; whatever is pending fails with `error`."""
-        self.tell(self.link.close(error))
+        """End it all in order, within `close_timeout_s`; whatever is pending fails with `error`."""
+        self._tell(self.line.close(error))
         self.send()
-        self.ring()
+        self._ring()
         self.lock.notify_all()
-        self.wait(lambda: self.closed, self._options.close_timeout_s)
+        if self._socket is None or self.line.hang_up:
+            self.shut()
+        self.wait(lambda: self.closed, self.options.close_timeout_s)
         if not self.closed:
             self.shut()
 
-    def tell(self, events: Sequence[Event]) -> None:
-        """Who waits looks by itself whether it is done; the hook is called by a thread that holds no lock."""
-        for event in events:
-            if isinstance(event, GoAway) and self._options.on_go_away is not None:
-                seconds = event.deadline_ms / 1000
-                threading.Thread(target=self._options.on_go_away, args=(seconds,), daemon=True).start()
-
-    def ring(self) -> None:
-        """Let the thread that waits for the socket look again."""
-        if self._waited_for:
-            with suppress(OSError):
-                self._ringer.send(b"!")
-
-    def shut(self) -> None:
-        """Give the socket up; nothing more arrives."""
-        self.tell(self.link.receive_eof("the connection was closed"))
-        self._closed.set()
-        self.ring()
-        if not self._waited_for:
-            self._release()
-        self.lock.notify_all()
-
     @property
     def closed(self) -> bool:
-        """The socket has been given up."""
+        """Nothing more arrives, ever."""
         return self._closed.is_set()
+
+    def shut(self) -> None:
+        """Give it all up; nothing more arrives."""
+        self._tell(self.line.receive_eof("the connection was closed", time.monotonic()))
+        self._closed.set()
+        self._stirred.set()
+        self._let_go()
+        self._caller.stop()
+        self.lock.notify_all()
 
     def join(self) -> None:
         """Wait until the thread of ours has ended. Does not want `lock`."""
         if self._keeper.is_alive() and threading.current_thread() is not self._keeper:
             self._keeper.join(KEEP_S)
 
-    def _flush(self) -> None:
-        self._unsent += self.link.data_to_send()
-        try:
-            while self._unsent and not self._closed.is_set():
-                self._unsent = self._unsent[self._socket.send(self._unsent) :]
-        except WOULD_BLOCK:
+    # ---- the socket
+
+    def pump(self) -> None:
+        """Read what has arrived and send what is due, without waiting."""
+        if self._closed.is_set():
             return
-        except OSError as error:
-            self._unsent = b""
+        self._read()
+        now_s = time.monotonic()
+        self._tell(self.line.tend(now_s))
+        self._flush()
+        if self.line.over is not None:
+            self._over_s = self._over_s or now_s
+            if self.line.hang_up or now_s - self._over_s > self.options.close_timeout_s:
+                self.shut()
+        elif self.line.hang_up:
+            self._let_go()
+
+    def _flush(self) -> None:
+        if self._socket is None or self._socket.is_let_go:
+            return
+        fault = self._socket.write(self.line.data_to_send())
+        if fault is not None:
             self._read()  # it may hold the reason why the server hung up
-            self.tell(self.link.receive_eof(f"the connection broke: {error}"))
+            self._tell(self.line.receive_eof(f"the connection broke: {fault}", time.monotonic()))
+            self._stirred.set()
 
     def _read(self) -> None:
         self._read_s = time.monotonic()
-        try:
-            while not self._closed.is_set():
-                data = self._socket.recv(READ_BYTES)
-                if not data:
-                    self.tell(self.link.receive_eof())
-                    return
-                self.tell(self.link.receive_data(data, time.monotonic()))
-                if len(data) < READ_BYTES and not isinstance(self._socket, ssl.SSLSocket):
-                    return
-        except WOULD_BLOCK:
-            return
-        except OSError as error:
-            self.tell(self.link.receive_eof(f"the connection broke: {error}"))
+        while self._socket is not None and not self._socket.is_let_go and not self._closed.is_set():
+            data, fault = self._socket.read()
+            if data:
+                self._tell(self.line.receive_data(data, time.monotonic()))
+            if fault is not None:
+                self._tell(self.line.receive_eof(fault, time.monotonic()))
+            if not data or fault is not None or not self._socket.may_hold_more(data):
+                return
 
     def _select(self, seconds: float) -> None:
-        watched = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._unsent else 0)
-        if watched != self._watched:
-            self._watched = watched
-            self._selector.modify(self._socket, watched)
+        socket = self._socket
+        assert socket is not None
+        socket.watch()
         self.lock.release()
         try:
-            ready = self._selector.select(seconds)
+            socket.select(seconds)
         finally:
             self.lock.acquire()
-        if any(key.fileobj is self._bell for key, _ in ready):
-            with suppress(OSError):
-                self._bell.recv(4096)
+
+    def _tell(self, told: Sequence[Told]) -> None:
+        """Who waits looks by itself whether it is done; hooks are called by a thread that holds no lock."""
+        for event in told:
+            hook = hook_of(event, self.options)
+            if hook is not None:
+                self._caller.call(hook)
+
+    def _ring(self) -> None:
+        """Let the thread that waits for the socket look again."""
+        if self._waited_for:
+            self._bell.ring()
+
+    def _let_go(self) -> None:
+        """The socket is of no more use. Who waits for it closes it, else it is closed now."""
+        if self._socket is not None:
+            self._socket.is_let_go = True
+        self._ring()
+        self._stirred.set()
+        if not self._waited_for:
+            self._release()
+
+    def _release(self) -> None:
+        if self._socket is not None and self._socket.is_let_go:
+            self._socket.close()
+            self._socket = None
+        if self._closed.is_set() and self._socket is None:
+            self._bell.close()
+
+    # ---- the keeper
 
     def _keep(self) -> None:
-        while not self._closed.wait(KEEP_S):
+        while not self._closed.is_set():
+            with self.lock:
+                due_s = KEEP_S if self._socket is not None else self.line.deadline_s - time.monotonic()
+            self._stirred.wait(None if due_s == math.inf else max(0.0, min(due_s, KEEP_S)))
+            self._stirred.clear()
             with self.lock:
                 if not self._waited_for:
                     self.pump()
-
-    def _release(self) -> None:
-        if self._closed.is_set():
-            self._selector.close()
-            for end in (self._socket, self._bell, self._ringer):
-                end.close()
-
-
-def _connected(address: WebSocketURI, options: Options) -> socket.socket:
-    """A TCP or TLS socket to the server, with the time of both bounded."""
-    seconds = options.connect_timeout_s
-    end_s = time.monotonic() + seconds
-    raw = None
-    try:
-        raw = socket.create_connection((address.host, address.port), seconds)
-        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if not address.secure:
-            return raw
-        raw.settimeout(max(0.001, end_s - time.monotonic()))
-        secure = options.ssl or ssl.create_default_context()
-        return secure.wrap_socket(raw, server_hostname=address.host)
-    except OSError as error:
-        if raw is not None:
-            raw.close()
-        if isinstance(error, TimeoutError):
-            raise no_answer("connect", seconds) from error
-        raise ConnectError(f"expected a server at {address.host}:{address.port}: {error}") from error
+                    self.lock.notify_all()
+                if not self._closed.is_set() and self.line.wants_dial(time.monotonic()):
+                    self.dial()
+                    self.lock.notify_all()
