@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from streamrnn.engine.gaps import Gaps
+from streamrnn.engine.session import Session
 from streamrnn.errors import (
     CapacityError,
     DrainingError,

@@ -11,6 +11,7 @@ from streamrnn.limits import Limits
 from streamrnn.stores import MemoryStore
 from streamrnn.wire import messages as m
 from tests.serving.house import House, frame, offline, random_frames, values
+from tests.serving.small_models import lstm_model
 
 
 def limits(**changed):
@@ -308,19 +309,20 @@ def test_a_hook_that_raises_is_logged_and_nothing_else_happens(caplog):
     assert caller.say(m.Close(1)) == [m.Closed(1, "closed", 4)]
 
 
-def test_a_parked_session_of_a_version_that_is_gone_is_refused_and_stays():
-    from tests.serving.small_models import lstm_model
-
+def test_a_parked_session_comes_back_on_the_version_that_it_had():
     home = house()
     caller = home.caller()
+    xs = random_frames(5)
     caller.open(1)
+    caller.say(frame(1, 0, xs[:2]))
+    heard = caller.ticked()
     home.wait(1000)
-    caller.heard()
     home.hub.engine.replace_model("lstm", lstm_model(seed=99))
-    (reply,) = caller.say(frame(1, 0, random_frames(1)))
-    assert (reply.code, reply.scope, reply.retryable) == ("bad_snapshot", "session", False)
-    assert home.hub.roster.n_parked == 1
-    assert caller.say(m.Close(1)) == [m.Closed(1, "closed", 0)]
+    caller.say(frame(1, 2, xs[2:]))
+    np.testing.assert_array_equal(values(heard + caller.ticked(), 1, 2), offline("lstm", xs))
+    home.wait(1000)
+    caller.say(m.Close(1))
+    assert len(home.hub.engine.versions("lstm")) == 1, "the old version goes with its last session"
 
 
 def test_a_deadline_is_told_before_it_comes():

@@ -215,5 +215,3 @@ class SimulatedServer:
                 self._clock.after(down_ms, self.start)
 
         self._clock.after(10, leave)
-
-

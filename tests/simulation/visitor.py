@@ -163,7 +163,8 @@ class Visitor:
         match kind:
             case "frames":
                 xs = np.array(
-                    [[self._random.gauss(0, 1) for _ in range(3)] for _ in range(self._random.randint(1, 4))], np.float32
+                    [[self._random.gauss(0, 1) for _ in range(3)] for _ in range(self._random.randint(1, 4))],
+                    np.float32,
                 )
                 payloads = [row.tobytes() for row in xs]
                 oracle.note(Call("frames", self.dialogue.frames(ledger, payloads), xs))

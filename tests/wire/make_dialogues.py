@@ -76,7 +76,6 @@ DIALOGUES: dict[str, list[Step]] = {
         m.Frame(1, 0, f32(float("nan"))),
         m.Frame(1, 1, f32(1.0)),
         m.Frame(1, 0, f32(1.0)),
-        m.Frame(1, 0, f32(1.0)),
         TICK,
         m.Restore(2, b"no snapshot"),
         m.Close(2),
