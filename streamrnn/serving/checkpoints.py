@@ -83,9 +83,11 @@ class Checkpoints:
         self._changed[hosted] = None
         self._is_urgent = True
 
-    def is_saved(self, hosted: Hosted) -> bool:
-        """The store has the session as it stands, as far as this server knows."""
-        return hosted.durable_seq == hosted.n_applied - 1 and hosted not in self._changed
+    def renewed(self, hosted: Hosted) -> list[Capture]:
+        """The capture under way that gets the session a new epoch, if there is one."""
+        if self._under_way is None or not hosted.must_renew:
+            return []
+        return [capture for capture in self._under_way.captures if capture.hosted is hosted and capture.must_renew]
 
     def drop(self, hosted: Hosted) -> None:
         """A session is over."""
@@ -102,7 +104,7 @@ class Checkpoints:
         for hosted in picked:
             del self._changed[hosted]
             hosted.mark_seq = -1
-            hosted.is_stored = True  # from now on it may be: a save that fails may have been done all the same
+            hosted.is_stored = True  # it may be from now on
         self._is_urgent = bool(self._changed)
         self._next_ns = now_ns + self._interval_ns
         self._under_way = Save(self._saved, self._captured(picked))

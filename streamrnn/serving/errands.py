@@ -35,10 +35,10 @@ class Save(Errand):
 
 
 @dataclass(eq=False)
-class Look(Errand):
-    """Find out whether a session of that id is stored; the result is a bool."""
+class Insert(Errand):
+    """Keep a session that is not stored yet; the result is False where it is, and then nothing has changed."""
 
-    session_id: str = ""
+    capture: Capture
 
 
 class Claimed(NamedTuple):
@@ -46,6 +46,7 @@ class Claimed(NamedTuple):
 
     kept: Kept
     epoch: int
+    epoch_before: int
 
 
 @dataclass(eq=False)
@@ -53,6 +54,7 @@ class Claim(Errand):
     """Become the owner of a session, if the token is its own; the result is `Claimed`, or None if it is unknown.
 
     Where the stored epoch is still `trusted_epoch`, the hub has looked at the token: the store may know older ones.
+    The new epoch is above `known_epoch`, the last that the client was told.
 
     Its faults are TokenError, SnapshotError (a damaged record) and StoreError.
     """
@@ -60,10 +62,12 @@ class Claim(Errand):
     session_id: str = ""
     token: str = ""
     trusted_epoch: int | None = None
+    known_epoch: int = 0
 
 
 @dataclass(eq=False)
 class Forget(Errand):
-    """Forget sessions, (id, epoch) each."""
+    """Forget sessions, (id, epoch) each; an epoch that a save asked for before has renewed counts as theirs, too."""
 
     owners: list[tuple[str, int]] = field(default_factory=list)
+    renewed: list[Capture] = field(default_factory=list)

@@ -209,13 +209,16 @@ class Hub:
         self.roster.park(hosted, now_ns)
         self._tell(hosted, "parked")
         for oldest in self.roster.beyond_limit():
-            self.end_session(oldest, "expired", is_forgotten=not self.checkpoints.is_saved(oldest))
+            self.end_session(oldest, "expired")  # its client goes on from what the store has, however old that is
 
     def close(self, hosted: Hosted, turn: Turn = "close") -> None:
-        """Forget a session for good, here and in the store; nothing is said."""
+        """Forget a session for good, here and in the store; nothing is said. One that is over stays so."""
+        if hosted.is_over:
+            return
         self._drop(hosted, turn)
         if self.has_store:
-            self.errands.append(Forget(_ignore, [(hosted.id, hosted.epoch)]))
+            owners = [(hosted.id, hosted.epoch)]
+            self.errands.append(Forget(_ignore, owners, self.checkpoints.renewed(hosted)))
 
     def end_session(self, hosted: Hosted, reason: Reason, *, is_forgotten: bool = False) -> None:
         """Keep a session no longer, and tell the client; what the store has of it stays unless it `is_forgotten`."""
@@ -229,6 +232,8 @@ class Hub:
             peer.tell_closed(hosted.handle, reason, n_frames)
 
     def _drop(self, hosted: Hosted, turn: Turn) -> None:
+        if hosted.is_over:
+            return
         if hosted.peer is not None:
             hosted.peer.sessions.pop(hosted.handle, None)
             hosted.peer = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from streamrnn.errors import InternalError, PeerError, StreamrnnError
@@ -12,7 +11,7 @@ from streamrnn.serving.outbox import Outbox
 from streamrnn.serving.verbs import VERBS
 from streamrnn.wire import order
 from streamrnn.wire.codec import Buffer, Codec
-from streamrnn.wire.messages import ClientMessage, Closed, Frame, Frames, GoAway, Message
+from streamrnn.wire.messages import ClientMessage, Closed, Frames, GoAway, Message
 from streamrnn.wire.refusal import GOING_AWAY, TAKEN_OVER, close_code_of, error_of
 
 if TYPE_CHECKING:
@@ -123,6 +122,7 @@ class Peer:
                 return
             if not (self.openings and self._is_held(message, now_ns)):
                 self._answer(message, now_ns)
+        self._close_if_drained(now_ns)
 
     def take(self) -> list[bytes]:
         """Return the encoded messages that wait, in order."""
@@ -146,18 +146,16 @@ class Peer:
         if rest:
             return False  # it is refused as a whole
         self.outbox.is_columnar = True
-        times_us: Sequence[int | None] = message.times_us or [None] * n
+        times_us = message.times_us
         for i, (handle, seq) in enumerate(zip(message.handles, message.seqs, strict=True)):
             payload = message.payload[i * row_bytes : (i + 1) * row_bytes]
-            self._take_single(Frame(handle, seq, payload, 1, times_us[i]), now_ns)
+            entry = Frames([handle], [seq], payload, times_us and times_us[i : i + 1])
+            held = self.openings.get(handle)
+            if held is not None:
+                held.append(entry)
+            else:
+                self._answer(entry, now_ns)
         return True
-
-    def _take_single(self, frame: Frame, now_ns: int) -> None:
-        held = self.openings.get(frame.handle)
-        if held is not None:
-            held.append(frame)
-        else:
-            self._answer(frame, now_ns)
 
     def _answer(self, message: ClientMessage, now_ns: int) -> None:
         event, verb = VERBS[type(message)]

@@ -21,7 +21,7 @@ from streamrnn_client.errors import (
 )
 from streamrnn_client.log import Log
 from streamrnn_client.losses import SessionLostError
-from streamrnn_client.messages import Close, Fork, Message, Open, Opened, Rollback
+from streamrnn_client.messages import Close, Fork, Open, Opened, Rollback
 from streamrnn_client.pending import PLAIN, Kept, Mark, Pending, PendingAsk, PendingFrames
 
 MAX_REPLAY_BYTES = 4 * 1024 * 1024
@@ -249,7 +249,8 @@ class Ledger:
                 settled.append(ask)
         self.opened = opened
         if opened.resume_token:
-            self.tokens = [opened.resume_token, *self.tokens[:1]]
+            others = [token for token in self.tokens if token != opened.resume_token]
+            self.tokens = [opened.resume_token, *others[:1]]
         if self.log.base is None and not self.log.is_torn:
             self.durable_seq = opened.durable_seq
         base = self.log.base or rollback
