@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from streamrnn.engine.gaps import Gaps
-from streamrnn.errors import DrainingError, InternalError, OptionError, StreamrnnError, TokenError
+from streamrnn.errors import DrainingError, InternalError, OptionError, StreamrnnError, SupersededError, TokenError
 from streamrnn.serving.capture import Capture
 from streamrnn.serving.describe import opened
 from streamrnn.serving.errands import Claim, Claimed, Insert, Then
-from streamrnn.serving.hosted import Hosted, Terms
+from streamrnn.serving.hosted import RENEWALS_BITS, Hosted, Terms, epoch_of
 from streamrnn.serving.life import PARKED
 from streamrnn.serving.ring import Piece, Ring
 from streamrnn.serving.token import hash_of, is_one_of
@@ -43,6 +43,8 @@ def resume(hub: Hub, peer: Peer, message: Open, terms: Terms, now_ns: int) -> No
         seat(hub, peer, message.handle, hosted, False, give_token(hub, hosted, message.resume_token), now_ns)
     else:
         _check_token(hosted, message, None)
+        _check_attempt(hosted, message)
+        hosted.epoch = epoch_of(_next_attempt(hosted, message))
         _take_over(hub, peer, message, hosted, now_ns)
 
 
@@ -131,6 +133,9 @@ def _claim(hub: Hub, peer: Peer, message: Open, terms: Terms) -> None:
         if hosted is not None:
             if claimed is None:
                 _check_token(hosted, message, fault)
+                _check_attempt(hosted, message)
+                if fault is None:  # nothing is stored, so this server is the only one
+                    hosted.epoch = epoch_of(_next_attempt(hosted, message))
             hosted.is_unconfirmed = fault is not None
             _take_over(hub, peer, message, hosted, at_ns)
         elif fault is not None:
@@ -151,7 +156,7 @@ def _claim(hub: Hub, peer: Peer, message: Open, terms: Terms) -> None:
     hosted = hub.roster.find(session_id)
     is_known = hosted is not None and is_one_of(token, hosted.token_hashes)
     trusted_epoch = hosted.epoch if hosted is not None and is_known else None
-    hub.errands.append(Claim(then, session_id, token, trusted_epoch, message.epoch))
+    hub.errands.append(Claim(then, session_id, token, trusted_epoch, message.attempt))
 
 
 def _begin_anew(hub: Hub, peer: Peer, message: Open, terms: Terms, now_ns: int) -> None:
@@ -161,7 +166,7 @@ def _begin_anew(hub: Hub, peer: Peer, message: Open, terms: Terms, now_ns: int) 
     and this one, which the client may never hear of, would take the place of that.
     """
     hosted = hub.host(new_session(hub, message), terms, now_ns)
-    hosted.epoch = message.epoch + 1
+    hosted.epoch = epoch_of(message.attempt or 1)
     token = give_token(hub, hosted, message.resume_token)
 
     def answer(is_new: bool | None, fault: StreamrnnError | None, at_ns: int) -> bool:
@@ -180,19 +185,29 @@ def _begin_anew(hub: Hub, peer: Peer, message: Open, terms: Terms, now_ns: int) 
 def _settle_owner(hub: Hub, message: Open, claimed: Claimed | None) -> None:
     """Whether what this server keeps of a session still counts, whoever hears of it.
 
-    It does under the epoch of the claim, if nobody has claimed the session since it was ours. It does not where the
-    client was told a later epoch, by a server that it went on with.
+    It does under the epoch of the claim, if nobody has claimed the session since it was ours.
     """
-    assert message.session_id is not None and message.resume_token is not None
+    assert message.session_id is not None
     hosted = hub.roster.find(message.session_id)
-    if hosted is None or (claimed is None and not is_one_of(message.resume_token, hosted.token_hashes)):
+    if hosted is None or claimed is None:
         return
-    is_ours = claimed is None or claimed.epoch_before == hosted.epoch
-    if not is_ours or hosted.epoch < message.epoch:
-        hub.end_session(hosted, "taken_over")
-    elif claimed is not None:
+    if claimed.epoch_before == hosted.epoch:
         hosted.epoch = claimed.epoch
         hub.note_change(hosted)
+    else:
+        hub.end_session(hosted, "taken_over")
+
+
+def _check_attempt(hosted: Hosted, message: Open) -> None:
+    """Raises:
+    SupersededError: the session was resumed by this or a later attempt.
+    """
+    if message.attempt is not None and hosted.epoch >= epoch_of(message.attempt):
+        raise SupersededError(f"session {hosted.id!r} was resumed by a later attempt than {message.attempt}")
+
+
+def _next_attempt(hosted: Hosted, message: Open) -> int:
+    return (hosted.epoch >> RENEWALS_BITS) + 1 if message.attempt is None else message.attempt
 
 
 def _check_token(hosted: Hosted, message: Open, fault: StreamrnnError | None) -> None:
@@ -204,7 +219,7 @@ def _check_token(hosted: Hosted, message: Open, fault: StreamrnnError | None) ->
     """
     assert message.resume_token is not None
     is_known = is_one_of(message.resume_token, hosted.token_hashes)
-    if fault is not None and (isinstance(fault, TokenError) or not is_known):
+    if fault is not None and (isinstance(fault, TokenError | SupersededError) or not is_known):
         raise fault
     if not is_known:
         raise TokenError(f"expected a resume token of session {hosted.id!r}")

@@ -55,6 +55,7 @@ class Ledger:
         self.answered_seq = opened.next_seq - 1
         self.durable_seq = opened.durable_seq
         self.n_answered = self.n_repeated = self.n_skipped = 0
+        self.n_attempts = 0
         self.is_parked = self.is_closing = False
         self.frames: deque[PendingFrames] = deque()
         self.asks: deque[PendingAsk] = deque()
