@@ -11,8 +11,8 @@ from streamrnn_client.pending import Entry, Kept, PendingAsk
 class Course:
     """Entries in order: sent at once while the session keeps up, else held in `unsent`.
 
-    `sent_seq` is what this connection comes to next, `heard_seq` the last seq that the server answered on it, `ever_seq`
-    the seq behind all that were ever sent. Frames before `repeats_to` were answered on an earlier connection.
+    `sent_seq` is what this connection comes to next, `heard_seq` the last seq that the server answered on it, and
+    `ever_seq` the seq behind all that were ever sent. Frames before `repeats_to` were answered on an earlier connection.
 
     Behind a `barrier`, a rollback that is not answered, nothing is sent: it decides the numbers. While it is `is_deaf`,
     outputs belong to a line that was left.
