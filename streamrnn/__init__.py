@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from streamrnn.engine.engine import Engine
+from streamrnn.engine.gaps import Gaps
+from streamrnn.engine.overload import Skipped
 from streamrnn.engine.scheduler import Output
 from streamrnn.engine.session import Session
 from streamrnn.errors import StreamrnnError
@@ -23,11 +25,13 @@ __version__ = "0.1.0"
 __all__ = [
     "Card",
     "Engine",
+    "Gaps",
     "Limits",
     "Model",
     "Node",
     "Output",
     "Session",
+    "Skipped",
     "Spec",
     "StreamrnnError",
     "from_state_dict",

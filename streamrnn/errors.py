@@ -197,7 +197,7 @@ class SnapshotError(ModelError):
 
 
 class StoreError(StreamrnnError):
-    """The place that keeps snapshots failed: a full disk, a lock, an I/O error; what it held is still there.
+    """The place that keeps snapshots failed: a full disk, a lock, a server that is down; what it held is still there.
 
     `fields["operation"]` is what was asked of it and `fields["cause"]` the fault's own name, such as SQLITE_FULL.
     """
@@ -207,7 +207,7 @@ class StoreError(StreamrnnError):
 
 
 class StoreFileError(StoreError):
-    """A file that is no snapshot store, is damaged or of a later release: trying again does not help."""
+    """A file that is no snapshot store, damaged or of a later release, or a row that is damaged: do not try again."""
 
     code = "bad_store_file"
     retryable = False

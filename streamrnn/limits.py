@@ -23,10 +23,12 @@ class Limits:
     """Most threads that one big batch is split over, the caller's among them."""
     max_queue_frames: int = 1024
     """Most frames waiting in one session."""
+    max_fill_frames: int = 1024
+    """Most frames made up for one gap; a longer one resets the state."""
     max_chunk_frames: int = 4096
     """Most frames in one message."""
     max_run_frames: int = 64
-    """Most frames of a lone session stepped in one tick, so that a tick stays short."""
+    """Most frames of a lone session stepped in one tick, so that a tick stays short; of those made up, one gap more."""
     max_message_bytes: int = 4 * 1024 * 1024
     """Largest websocket message accepted."""
     max_connections: int = 16384
@@ -37,6 +39,20 @@ class Limits:
     """Unsent bytes after which a slow reader is dropped."""
     max_id_chars: int = 128
     """Longest session id or model name on the wire."""
+    max_ring_bytes: int = 64 * 1024
+    """Bytes of outputs that are kept of one session to be sent again; bounds its `max_queue_frames` too."""
+    park_ms: int = 60_000
+    """Silence after which a session is parked: it keeps its state, but no slot."""
+    expire_ms: int = 120_000
+    """Time parked after which a session is forgotten, without a store."""
+    expire_stored_ms: int = 24 * 3_600_000
+    """The same where a store keeps it."""
+    max_parked_sessions: int = 65536
+    """Most sessions parked in memory; beyond, the longest parked are left to the store, or expire."""
+    checkpoint_ms: int = 1000
+    """Time from one checkpoint of what has changed to the next."""
+    checkpoint_frames: int = 1024
+    """Frames answered in one session after which a checkpoint is taken sooner."""
     handshake_timeout_ms: int = 10_000
     """Time in which a connection must finish its handshake."""
     ping_interval_ms: int = 20_000

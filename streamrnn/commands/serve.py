@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Annotated, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -13,7 +13,11 @@ from streamrnn.limits import Limits
 from streamrnn.model.model import Model
 from streamrnn.model.precision import PrecisionName
 
+if TYPE_CHECKING:
+    from streamrnn.stores import Store
+
 DEFAULT = Limits()
+SESSIONS_FILE = "sessions.sqlite"
 
 
 def parse_model(text: str) -> tuple[str, Path]:
@@ -101,6 +105,35 @@ def serve(
     max_message_bytes: Annotated[
         int, typer.Option(min=1, metavar="N", help="Largest websocket message accepted.")
     ] = DEFAULT.max_message_bytes,
+    state: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Keep sessions in a file in DIR, so that they outlive this server; made where there is none.",
+        ),
+    ] = None,
+    store: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Keep sessions in Valkey or Redis, such as redis://host:6379/0: any server over it resumes them.",
+        ),
+    ] = None,
+    checkpoint_ms: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Save what has changed this often.")
+    ] = DEFAULT.checkpoint_ms,
+    checkpoint_frames: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Save sooner, once a session has answered so many frames.")
+    ] = DEFAULT.checkpoint_frames,
+    park_ms: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Silence after which a session gives its slot back.")
+    ] = DEFAULT.park_ms,
+    expire_ms: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Time parked after which a session is forgotten; two minutes, stored ones a day."
+        ),
+    ] = None,
     drain_ms: Annotated[
         int, typer.Option(min=1, metavar="N", help="On SIGTERM or Ctrl-C, wait this long for clients to finish.")
     ] = DEFAULT.drain_ms,
@@ -110,6 +143,9 @@ def serve(
     Answers frames as soon as every kernel is compiled (see `streamrnn warmup`); until then /v2/health/ready says 503.
     The same port answers GET /v2/health/live, /v2/health/ready, /v2/models and /metrics. SIGHUP reads the model files
     again: new sessions get what is new in them, open ones finish on what they have.
+
+    With --state or --store a session outlives the server: it is saved as it goes, and a client that comes back after a
+    crash or a restart goes on with the same outputs, bit for bit.
 
     Example: streamrnn serve --model temp=temperature.safetensors --model text=char_lm.safetensors --port 8765
     """
@@ -123,7 +159,14 @@ def serve(
         max_queue_frames=max_queue_frames,
         max_message_bytes=max_message_bytes,
         drain_ms=drain_ms,
+        checkpoint_ms=checkpoint_ms,
+        checkpoint_frames=checkpoint_frames,
+        park_ms=park_ms,
+        expire_ms=expire_ms or DEFAULT.expire_ms,
+        expire_stored_ms=expire_ms or DEFAULT.expire_stored_ms,
     )
+    if state is not None and store is not None:
+        raise typer.BadParameter("expected --state or --store, got both")
     import streamrnn
     from streamrnn.server import app
 
@@ -131,4 +174,20 @@ def serve(
         return {name: streamrnn.load_model(path, cast(PrecisionName, precision)) for name, path in files.items()}
 
     key = snapshot_key_file.read_bytes() if snapshot_key_file else None
-    raise typer.Exit(app.run(load(), host=host, port=port, limits=limits, snapshot_key=key, load=load))
+    models = load()
+    kept = open_sessions(state, store)
+    raise typer.Exit(app.run(models, host=host, port=port, limits=limits, snapshot_key=key, load=load, store=kept))
+
+
+def open_sessions(state: Path | None, url: str | None) -> Store | None:
+    """The store that --state or --store names, or None.
+
+    Raises:
+        OptionError, StoreError: it is none, or cannot be opened.
+    """
+    from streamrnn.stores import open_store
+
+    if state is not None:
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return open_store(state / SESSIONS_FILE)
+    return open_store(url) if url is not None else None

@@ -17,22 +17,21 @@ class Arena:
         initial_state: (state_size,) float32, the row of a session that has seen no frame.
 
     Attributes:
-        rows: (n_slots, state_size) float32, aligned; the kernels update the rows of the slots they are given.
+        rows: (n_slots + 1, state_size) float32, aligned; the kernels update the rows of the slots they are given. The
+            last is nobody's: a row that is kept elsewhere is stepped there.
+        n_slots: rows that sessions can have.
         n_applied: (n_slots,) int64, frames that each slot's session has stepped; the kernels raise it with the row.
         counts: the same memory, quicker to read and write one by one.
+        initial_state: (state_size,) float32.
     """
 
     def __init__(self, n_slots: int, initial_state: FloatArray) -> None:
-        self.rows = aligned_zeros(n_slots, initial_state.size)
+        self.n_slots = n_slots
+        self.rows = aligned_zeros(n_slots + 1, initial_state.size)
         self.n_applied: NDArray[np.int64] = np.zeros(n_slots, np.int64)
         self.counts = memoryview(self.n_applied)  # type: ignore[arg-type]
-        self._initial_state = initial_state
+        self.initial_state = initial_state
         self._free = list(range(n_slots - 1, -1, -1))
-
-    @property
-    def n_slots(self) -> int:
-        """Rows in all."""
-        return len(self.rows)
 
     @property
     def n_free(self) -> int:
@@ -58,4 +57,4 @@ class Arena:
 
     def reset(self, slot: int) -> None:
         """Return a row to the initial state; its count goes on."""
-        self.rows[slot] = self._initial_state
+        self.rows[slot] = self.initial_state

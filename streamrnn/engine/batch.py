@@ -8,7 +8,8 @@ import numpy as np
 
 from streamrnn.engine.lane import Lane
 from streamrnn.engine.session import Session
-from streamrnn.errors import UsageError
+from streamrnn.engine.side import check_time
+from streamrnn.errors import FrameError, UsageError
 from streamrnn.kernels.packing import FloatArray
 
 
@@ -25,9 +26,10 @@ class Batch:
     Attributes:
         lane: of all sessions.
         n: how many there are.
+        n_sided: how many had a side at the last step.
     """
 
-    __slots__ = ("_call", "_frames", "_invoke", "_outputs", "_sessions", "_slots", "lane", "n")
+    __slots__ = ("_call", "_frames", "_invoke", "_outputs", "_sessions", "_slots", "lane", "n", "n_sided")
 
     def __init__(self, sessions: Sequence[Session]) -> None:
         if not len(sessions):
@@ -39,6 +41,7 @@ class Batch:
         self._sessions = list(sessions)
         self.lane = lane
         self.n = len(slots)
+        self.n_sided = sum(session.side is not None for session in sessions)
         self._slots = np.array(slots, np.int64)
         self._invoke = lane.invoker(self.n)
         self._call = lane.call_of(self._slots) if lane.steps_at_once(self.n) else None
@@ -67,6 +70,25 @@ class Batch:
             return self._outputs.copy()
         y[...] = self._outputs
         return y
+
+    def step_sided(self, x: FloatArray, y: FloatArray | None, times_us: Sequence[int | None] | None) -> FloatArray:
+        """As `step`, where some sessions have a side; `times_us` as in `Engine.step_many`."""
+        if times_us is not None and len(times_us) != self.n:
+            raise FrameError(f"times_us: expected {self.n} times, got {len(times_us)}")
+        frames = np.require(x, requirements=("C", "W"))
+        self.lane.check(frames)
+        sided = []
+        for i, session in enumerate(self._sessions):
+            if session.side is not None and (side := session.live_side()) is not None:
+                time_us = times_us[i] if times_us is not None and side.gaps is not None else None
+                sided.append((i, session, side, check_time(session, time_us, 1)))
+        for i, session, side, time_us in sided:
+            side.before(session, frames[i], time_us)
+        outputs = self.step(frames, y)
+        for i, session, side, _ in sided:
+            side.after(session, frames[i : i + 1])
+        self.n_sided = len(sided)
+        return outputs
 
     def _step_in_parts(self, x: FloatArray, y: FloatArray) -> FloatArray:
         lane = self.lane

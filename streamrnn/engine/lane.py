@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, cached_property
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamrnn.engine.arena import Arena
+from streamrnn.engine.headless import Headless
 from streamrnn.engine.helpers import Helpers
-from streamrnn.errors import FrameError
+from streamrnn.errors import FrameError, InternalError
 from streamrnn.kernels.jit import direct, function_address
 from streamrnn.kernels.packing import FloatArray, aligned_zeros
 from streamrnn.kernels.plan import Call, Plan
@@ -43,7 +44,10 @@ class Lane:
     """One model, its sessions' rows and the scratch memory to step them. Not thread-safe.
 
     Attributes:
+        n_parked: sessions of it that are parked: they hold no slot, and will want one here.
         max_batch: most sessions in one kernel call.
+        max_fill_frames: most frames made up for one gap.
+        n_state_values: values of a state, without the padding of its row.
         staging: `staging(n)` gives the arrays of a batch of n; all views of the same memory.
         kernel, invoke: `invoke(kernel, call.address)` steps one session by a call of this lane; nothing else may be
             passed. It returns -1, or the frame refused.
@@ -52,13 +56,16 @@ class Lane:
 
     def __init__(self, name: str, model: Model, limits: Limits, helpers: Helpers | None = None) -> None:
         self.name = name
+        self.n_parked = 0
         self.model = model
         self.max_batch = min(limits.max_batch, limits.max_sessions)
+        self.max_fill_frames = limits.max_fill_frames
         # Kept here because every frame asks for them; the model computes them anew each time.
         self.input_size = model.input_size
         self.output_size = model.output_size
         self.n_tokens = model.n_tokens
         program = model.program
+        self.n_state_values = sum(region.size for region in program.regions)
         self.arena = Arena(limits.max_sessions, program.initial_state)
         self._helpers = helpers
         self._n_macs = program.n_macs
@@ -78,6 +85,7 @@ class Lane:
         self._holding, self._releasing = direct(invoke_holding), direct(invoke_releasing)
         self.invoke = self.invoker(1)
         self._slots = np.zeros(self.max_batch, np.int64)
+        self._spare = np.array([self.arena.n_slots], np.int64)
         self._x = aligned_zeros(1, self.max_batch, model.input_size)
         self._y = aligned_zeros(1, self.max_batch, model.output_size)
         self.staging = cache(self._make_staging)
@@ -103,6 +111,26 @@ class Lane:
         refused: int = self.invoker(len(x) * len(slots))(self.kernel, call.aim(slots, x, y))
         call.let_go()  # a long run's frames may be large
         return refused
+
+    @cached_property
+    def _headless(self) -> Headless:
+        return Headless(self.model.program, self.arena)  # its memory is for those that need it
+
+    def advance(self, slots: NDArray[np.int64], frames: FloatArray) -> None:
+        """Step one slot (1,) by checked frames (n, input_size), C-contiguous: no outputs, and not counted."""
+        headless = self._headless
+        refused = self.invoker(len(frames))(self.kernel, headless.aim(slots, frames))
+        headless.let_go()
+        if refused >= 0:
+            raise InternalError("a checked frame was refused by the kernel")
+
+    def advance_row(self, row: FloatArray | None, frames: FloatArray) -> FloatArray:
+        """Step a row (state_size,) that is in no slot, as `advance`; None: the initial one. The row behind it."""
+        arena, spare = self.arena, self._spare
+        arena.rows[spare[0]] = arena.initial_state if row is None else row
+        self.advance(spare, frames)
+        stepped: FloatArray = arena.rows[spare[0]].copy()
+        return stepped
 
     def invoker(self, n_frames: int) -> Invoke:
         """What steps by a call of `n_frames` in all: it lets other threads run where that takes long."""

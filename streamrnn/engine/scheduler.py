@@ -11,6 +11,7 @@ import numpy as np
 
 from streamrnn.engine.lane import Lane
 from streamrnn.engine.session import Session
+from streamrnn.engine.side import Side
 from streamrnn.errors import InternalError
 from streamrnn.kernels.packing import FloatArray
 
@@ -22,6 +23,10 @@ class Output(NamedTuple):
     seq: int
     ys: FloatArray
     """(n, output_size) float32, C-contiguous, owned by the receiver."""
+    filled: int = 0
+    """Missing samples that were made up before the first of these frames."""
+    was_reset: bool = False
+    """The state was reset before the first of these frames: for a gap too long, or by the end of a warm reset."""
 
 
 class Scheduler:
@@ -29,7 +34,8 @@ class Scheduler:
 
     Args:
         lane: whose sessions are stepped.
-        max_run_frames: most frames of a lone session in one tick.
+        max_run_frames: most frames of a lone session in one tick; where more must be made up for gaps, a tick takes
+            fewer sessions.
     """
 
     def __init__(self, lane: Lane, max_run_frames: int) -> None:
@@ -61,7 +67,7 @@ class Scheduler:
             outputs = [self.run(ready[0], self._max_run_frames)]
         else:
             outputs = self._step_batch(list(islice(ready, n)))
-        for _ in range(n):
+        for _ in outputs:
             session = ready.popleft()
             if session.queue.n_frames:
                 ready.append(session)
@@ -69,6 +75,8 @@ class Scheduler:
 
     def run(self, session: Session, max_frames: int) -> Output:
         """Step the next run of frames of one session."""
+        if session.side is not None and (side := session.live_side()) is not None:
+            return self._run_sided(session, side, max_frames)
         lane = self._lane
         frames = session.queue.take(max_frames)
         n = len(frames)
@@ -82,14 +90,42 @@ class Scheduler:
             raise InternalError("a checked frame was refused by the kernel")
         return Output(session, session.answer(n), ys)
 
+    def _run_sided(self, session: Session, side: Side, max_frames: int) -> Output:
+        lane = self._lane
+        frames = session.queue.take(min(max_frames, side.n_warm or max_frames))
+        n = len(frames)
+        filled, was_reset = side.before(session, frames[0], side.time_of(session.n_applied))
+        y = np.empty((n, 1, lane.output_size), np.float32)
+        if lane.run(session.slots, frames.reshape(n, 1, lane.input_size), y) >= 0:
+            raise InternalError("a checked frame was refused by the kernel")
+        side.after(session, frames)
+        return Output(session, session.answer(n), y[:, 0], filled, was_reset)
+
     def _step_batch(self, picked: list[Session]) -> list[Output]:
+        """Step a frame of each; where many frames must be made up before, only of the first ones of `picked`."""
         lane = self._lane
         staging = lane.staging(len(picked))
-        x = staging.x[0]
+        x, n_made_up = staging.x[0], 0
+        flags: dict[int, tuple[int, bool]] = {}
         for i, session in enumerate(picked):
+            side = session.live_side() if session.side is not None else None
+            if side is not None:
+                n_ahead = side.n_ahead(session)
+                n_made_up += n_ahead
+                if i and n_ahead and n_made_up > self._max_run_frames:
+                    del picked[i:]
+                    staging = lane.staging(i)  # the first part of the same memory
+                    break
             staging.slots[i] = session.slot
             x[i] = session.queue.take(1)[0]
+            if side is not None:
+                flags[i] = side.before(session, x[i], side.time_of(session.n_applied))
         if lane.run(*staging) >= 0:
             raise InternalError("a checked frame was refused by the kernel")
         ys = staging.y[0].copy()
-        return [Output(session, session.answer(1), ys[i : i + 1]) for i, session in enumerate(picked)]
+        outputs = [Output(session, session.answer(1), ys[i : i + 1]) for i, session in enumerate(picked)]
+        for i, (filled, was_reset) in flags.items():
+            if (side := picked[i].side) is not None:
+                side.after(picked[i], x[i : i + 1])
+            outputs[i] = outputs[i]._replace(filled=filled, was_reset=was_reset)
+        return outputs

@@ -6,13 +6,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from streamrnn.engine.drift import norm_of
 from streamrnn.engine.queue import FrameQueue
+from streamrnn.engine.sided import run_sided
 from streamrnn.errors import FrameError, SessionClosedError, UsageError
 from streamrnn.kernels.packing import FloatArray
 
 if TYPE_CHECKING:
-    from streamrnn.engine.engine import Engine
+    from streamrnn.engine.gaps import Gaps
     from streamrnn.engine.lane import Lane
+    from streamrnn.engine.overload import Overload
+    from streamrnn.engine.sessions import Sessions
+    from streamrnn.engine.side import Side
     from streamrnn.model.model import Model
 
 _ARRAY = np.ndarray
@@ -32,6 +37,8 @@ class Session:
         epoch: raised whenever the session changes its owner.
         queue: frames pushed and not stepped yet.
         last_push_ns: the clock passed with the last push.
+        max_queue_frames, overload: most frames that may wait, and what becomes of those beyond.
+        side: what of its state is not in the row; None in most sessions.
     """
 
     __slots__ = (
@@ -44,13 +51,16 @@ class Session:
         "id",
         "lane",
         "last_push_ns",
+        "max_queue_frames",
         "n_pending",
+        "overload",
         "queue",
+        "side",
         "slot",
         "slots",
     )
 
-    def __init__(self, engine: Engine, lane: Lane, session_id: str, slot: int) -> None:
+    def __init__(self, engine: Sessions, lane: Lane, session_id: str, slot: int) -> None:
         self._engine = engine
         self._shape = (lane.model.input_size,)
         self.id = session_id
@@ -61,6 +71,9 @@ class Session:
         self.epoch = 0
         self.queue = FrameQueue()
         self.last_push_ns = 0
+        self.max_queue_frames = 0
+        self.overload: Overload = "reject"
+        self.side: Side | None = None
 
     def __repr__(self) -> str:
         return f"Session({self.id!r}, model={self.model_name!r}, next_seq={self.next_seq})"
@@ -95,14 +108,52 @@ class Session:
         """Whether it was closed."""
         return self.slot < 0
 
+    @property
+    def gaps(self) -> Gaps | None:
+        """The gap policy, or None."""
+        return None if self.side is None else self.side.gaps
+
+    @property
+    def last_time_us(self) -> int | None:
+        """Time of the last frame pushed or stepped since the state was new; None: there is none, or it had no time."""
+        side = self.side
+        return None if side is None else side.pushed_us if self.n_pending and side.gaps else side.time_us
+
+    @property
+    def last_filled(self) -> int:
+        """Frames that were made up for the last `step` or `run`, or the last queued output."""
+        return 0 if self.side is None else self.side.filled
+
+    @property
+    def last_was_reset(self) -> bool:
+        """Whether the state was reset just before or within them: for a gap too long, or by the end of a warm reset."""
+        return self.side is not None and self.side.was_reset
+
+    def live_side(self) -> Side | None:
+        """The side, dropped where the session steps the same without it."""
+        if self.side is not None and self.side.is_spent:
+            self.side = None
+        return self.side
+
     def answer(self, n_frames: int) -> int:
         """Count `n_frames` that were just stepped as answered; the seq of the first of them."""
         self.n_pending -= n_frames
         return self._counts[self.slot] - n_frames
 
+    def pass_over(self, n_frames: int) -> None:
+        """Count `n_frames` that waited as applied; they get no answer."""
+        self.n_pending -= n_frames
+        self._counts[self.slot] += n_frames
+
     def go_on_at(self, n_applied: int) -> None:
         """Number the next frame `n_applied`; none may wait."""
         self._counts[self.slot] = n_applied
+
+    def become(self, row: FloatArray, n_applied: int, side: Side | None) -> None:
+        """Go on from the state of another: its row (state_size,), its count and its side; no frame may wait."""
+        self.lane.arena.rows[self.slot] = row
+        self.go_on_at(n_applied)
+        self.side = side
 
     def enter(self, lane: Lane, slot: int) -> int:
         """Go on in a slot of a lane, numbered as before; the slot that it had."""
@@ -134,18 +185,21 @@ class Session:
             waiting = f"session {self.id!r} has {self.n_pending} frames waiting"
             raise UsageError(f"{operation}: {waiting}; tick or finish first")
 
-    def step(self, x: FloatArray, out: FloatArray | None = None) -> FloatArray:
+    def step(self, x: FloatArray, out: FloatArray | None = None, time_us: int | None = None) -> FloatArray:
         """Step by one frame.
 
         Args:
             x: (input_size,) float32, finite; token models: one id in [0, n_tokens).
             out: (output_size,) float32, written and returned; without it a new array is made.
+            time_us: when the frame was sampled, on any clock that goes on; where the session has a gap policy, and
+                only there.
 
         Returns:
             (output_size,) float32, owned by the caller.
 
         Raises:
-            FrameError: wrong size, dtype or values, or an `out` of the wrong form; the state is unchanged.
+            FrameError: wrong size, dtype or values, a time that is missing, not wanted or not above the last one, or
+                an `out` of the wrong form; the state is unchanged.
             SessionClosedError, UsageError: as `require_idle`.
         """
         if self.slot < 0 or self.n_pending:
@@ -156,6 +210,13 @@ class Session:
         lane = self.lane
         if out is not None:
             lane.check_out(out, (lane.output_size,))
+        side: object = self.side
+        if side is not time_us:  # mostly both are None
+            y: FloatArray = self.run(x[None], time_us)[0]
+            if out is None:
+                return y
+            out[...] = y
+            return out
         lane.frame[...] = x
         if lane.invoke(lane.kernel, self.call.address) >= 0:
             raise lane.refusal(x, 0)
@@ -164,11 +225,12 @@ class Session:
         out[...] = lane.output
         return out
 
-    def run(self, xs: FloatArray) -> FloatArray:
+    def run(self, xs: FloatArray, time_us: int | None = None) -> FloatArray:
         """Step by many frames in one kernel call; the same bits as one `step` for each.
 
         Args:
             xs: (n_frames, input_size) float32, as `step`; n_frames may be 0.
+            time_us: of the first frame, as `step`; the others are `period_us` apart.
 
         Returns:
             (n_frames, output_size) float32.
@@ -186,6 +248,9 @@ class Session:
         if n:
             frames = np.require(xs, requirements=("C", "W")).reshape(n, 1, size)
             lane = self.lane
+            if self.side is not None or time_us is not None:
+                run_sided(self, frames, ys, time_us)
+                return ys[:, 0]
             refused = lane.run(self.slots, frames, ys)
             if refused >= 0:
                 raise lane.refusal(xs[refused], refused)
@@ -194,6 +259,12 @@ class Session:
     def _wrong_form(self, x: object, shape: str) -> FrameError:
         got = f"{x.dtype} {x.shape}" if isinstance(x, np.ndarray) else type(x).__name__
         return FrameError(f"expected a float32 array of shape {shape}, got {got}", input_size=self.model.input_size)
+
+    def state_norm(self) -> float:
+        """Root mean square of the state as stepped so far; `inf` where it is not finite. Raises SessionClosedError."""
+        if self.slot < 0:
+            raise SessionClosedError(f"session {self.id!r} is closed")
+        return norm_of(self.lane, self.slot)
 
     def state(self) -> FloatArray:
         """A copy of the state row, (state_size,) float32; `model.program.regions` tells what stands where."""
@@ -213,10 +284,15 @@ class Session:
         """Go back to an earlier snapshot of this session: state and numbering. Raises as `Engine.rollback`."""
         self._engine.rollback(self, blob)
 
-    def reset(self) -> None:
-        """Return the state to that of a session that has seen no frame; numbering goes on. Raises as `require_idle`."""
-        self.require_idle("reset")
-        self.lane.arena.reset(self.slot)
+    def reset(self, warm_frames: int = 0) -> None:
+        """Return the state to that of a session that has seen no frame; numbering goes on. Raises as `require_idle`.
+
+        Args:
+            warm_frames: 0 .. `limits.max_queue_frames`, else OptionError. The next so many frames are still answered
+                from the old state, while one from the start sees them too; then that one takes over. A further reset,
+                and one for a gap, replaces one that is under way.
+        """
+        self._engine.reset(self, warm_frames)
 
     def close(self) -> None:
         """Give the slot back and drop waiting frames; closing again does nothing."""

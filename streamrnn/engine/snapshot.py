@@ -13,16 +13,18 @@ from __future__ import annotations
 import hashlib
 import hmac
 import struct
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from streamrnn.engine import side_form
 from streamrnn.errors import SnapshotError
 from streamrnn.kernels.packing import FloatArray
 from streamrnn.model.model import LAYOUT_VERSION, Model
 
 if TYPE_CHECKING:
+    from streamrnn.engine.lane import Lane
     from streamrnn.engine.session import Session
 
 MAGIC = b"SRNNSNAP"
@@ -35,8 +37,7 @@ MAX_COUNT = 2**62
 int64, so there is room for as many frames again."""
 
 
-@dataclass(frozen=True)
-class SnapshotRecord:
+class SnapshotRecord(NamedTuple):
     """What a snapshot holds."""
 
     model_digest: str
@@ -47,6 +48,7 @@ class SnapshotRecord:
     state: FloatArray
     """(state_size,) float32."""
     decoder: bytes = b""
+    """What of the state is not in the row, see `engine.side_form`."""
 
     def check_fits(self, model: Model) -> None:
         """Check that the state is one of `model`, whose digest it bears.
@@ -66,10 +68,29 @@ def record_of(session: Session) -> SnapshotRecord:
         epoch=session.epoch,
         next_seq=session.next_seq,
         state=session.lane.arena.rows[session.slot],
+        decoder=side_form.encode(session.side),
     )
 
 
-def _seal(body: bytes, key: bytes | None) -> bytes:
+def capture(sessions: Sequence[Session]) -> list[SnapshotRecord]:
+    """The record of each open session after the frames that were stepped, in order; the states are copied."""
+    found: dict[int, SnapshotRecord] = {}
+    places: dict[Lane, list[int]] = {}
+    for i, session in enumerate(sessions):
+        places.setdefault(session.lane, []).append(i)
+    for lane, mine in places.items():
+        slots = [sessions[i].slot for i in mine]
+        rows, counts = lane.arena.rows[slots], lane.arena.n_applied[slots].tolist()
+        digest, encode_side = lane.model.digest, side_form.encode
+        for i, row, n_applied in zip(mine, rows, counts, strict=True):
+            session = sessions[i]
+            side = b"" if session.side is None else encode_side(session.side)
+            found[i] = SnapshotRecord(digest, session.id, session.epoch, n_applied, row, side)
+    return [found[i] for i in range(len(sessions))]
+
+
+def seal_of(body: bytes, key: bytes | None) -> bytes:
+    """The checksum of `body`, or with a key its signature."""
     if key is None:
         return hashlib.blake2b(body, digest_size=_SEAL_BYTES[PLAIN]).digest()
     return hmac.digest(key, body, "sha256")
@@ -85,7 +106,7 @@ def encode(record: SnapshotRecord, key: bytes | None = None) -> bytes:
         len(session_id), len(record.decoder), len(payload),
     )  # fmt: skip
     body = header + session_id + record.decoder + payload
-    return body + _seal(body, key)
+    return body + seal_of(body, key)
 
 
 def decode(blob: bytes, key: bytes | None = None) -> SnapshotRecord:
@@ -105,7 +126,7 @@ def decode(blob: bytes, key: bytes | None = None) -> SnapshotRecord:
         kinds = ("is signed, and there is no key here", "is not signed, and only signed ones are taken here")
         raise SnapshotError(f"the snapshot {kinds[key is not None]}")
     body, seal = blob[: -_SEAL_BYTES[version]], blob[-_SEAL_BYTES[version] :]
-    if len(body) != _HEADER.size + n_id + n_decoder + n_payload or not hmac.compare_digest(_seal(body, key), seal):
+    if len(body) != _HEADER.size + n_id + n_decoder + n_payload or not hmac.compare_digest(seal_of(body, key), seal):
         doubt = "" if key is None else ", or signed with another key"
         raise SnapshotError(f"the snapshot is damaged or cut short{doubt}: its seal does not match")
     if layout != LAYOUT_VERSION:

@@ -78,6 +78,8 @@ class Versions:
         if session.queue.n_frames:
             self.schedulers[new].add(session)
         old.arena.release(session.enter(new, slot))
+        if swap == "reset" and session.side is not None:
+            session.side.start()
         self.drop_if_done(old)
 
     def of_name(self, name: str) -> Lane:
@@ -102,9 +104,10 @@ class Versions:
         return [lane for lane in self.schedulers if lane.name == name]
 
     def drop_if_done(self, lane: Lane) -> None:
-        """Forget a lane that is superseded and has no sessions."""
-        if self.newest[lane.name] is not lane and lane.arena.n_free == lane.arena.n_slots:
-            del self.schedulers[lane]
+        """Forget a lane that is superseded and has no sessions, parked ones among them."""
+        is_held = lane.n_parked or lane.arena.n_free < lane.arena.n_slots
+        if self.newest[lane.name] is not lane and not is_held:
+            self.schedulers.pop(lane, None)
 
 
 def check_swap(old: Model, new: Model, swap: Swap) -> None:

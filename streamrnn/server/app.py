@@ -17,16 +17,20 @@ from streamrnn.limits import Limits
 from streamrnn.model.model import Model
 from streamrnn.server.connection import Connection
 from streamrnn.server.front import STOPPING, Front
+from streamrnn.server.keeper import Keeper
 from streamrnn.server.pump import Pump, clock_ns
-from streamrnn.server.wheel import Wheel
 from streamrnn.serving.hub import Hub
+from streamrnn.serving.roster import OnTurn
+from streamrnn.serving.timers import Timers
+from streamrnn.stores.store import Store
 
 log = logging.getLogger("streamrnn.server")
 
 BACKLOG = 1024
-N_BUCKETS = 512
 MIN_TICK_MS = 5
 MAX_TICK_MS = 250
+SETTLE_S = 0.005
+CLOSE_STORE_S = 1.0
 Load = Callable[[], Mapping[str, Model]]
 FORCED = 1
 """Exit status after a second signal, or when warm-up failed."""
@@ -42,6 +46,8 @@ class Server:
         limits: bounds.
         snapshot_key: signs snapshots, see `Engine`.
         load: reads the models again for `reload`; called in a thread.
+        store: where sessions outlive this server; it is owned by the server from here on, and closed with it.
+        on_turn: told of every turn in a session's life, see `serving.roster`.
 
     Raises:
         OptionError: a model's name cannot be used on the wire, or the key is too short.
@@ -55,6 +61,8 @@ class Server:
         limits: Limits | None = None,
         snapshot_key: bytes | None = None,
         load: Load | None = None,
+        store: Store | None = None,
+        on_turn: OnTurn | None = None,
     ) -> None:
         self.limits = limits or Limits()
         self._load = load
@@ -68,7 +76,9 @@ class Server:
         n_helpers = self.limits.max_threads - 1
         self._helpers = ThreadPoolExecutor(n_helpers, "step") if n_helpers else None
         engine = Engine(limits=self.limits, helpers=self._helpers, snapshot_key=snapshot_key)
-        self.hub = Hub(engine, self.limits)
+        self.hub = Hub(engine, self.limits, has_store=store is not None, on_turn=on_turn)
+        self._store = store
+        self._snapshot_key = snapshot_key
         self.front = Front(self.hub, self.models)
         self.connections: set[Connection] = set()
         self.status = 0
@@ -96,12 +106,17 @@ class Server:
         self.stopped = asyncio.Event()
         self.pump = Pump(self._loop, self.hub)
         limits = self.limits
-        shortest_ms = min(limits.handshake_timeout_ms, limits.ping_interval_ms, limits.ping_timeout_ms)
+        shortest_ms = min(
+            *(limits.handshake_timeout_ms, limits.ping_interval_ms, limits.ping_timeout_ms),
+            *(limits.park_ms, limits.expire_ms, limits.checkpoint_ms),
+        )
         self._tick_s = min(max(shortest_ms // 4, MIN_TICK_MS), MAX_TICK_MS) / 1000
-        self.wheel: Wheel[Connection] = Wheel(int(self._tick_s * 1e9), N_BUCKETS, clock_ns())
+        self.timers: Timers[Connection] = Timers()
+        if self._store is not None:
+            self.pump.keeper = Keeper(self._loop, self.hub, self._store, self._snapshot_key, self.pump.wake)
         self._listener = await self._loop.create_server(lambda: Connection(self), self.host, self.port, backlog=BACKLOG)
         self.port = self._listener.sockets[0].getsockname()[1]
-        self._turn_timer = self._loop.call_later(self._tick_s, self._turn_wheel)
+        self._clock_timer = self._loop.call_later(self._tick_s, self._look_at_clock)
         log.info("listening on %s port %d", self.host, self.port)
         threading.Thread(target=self._warm_up, name="warm-up", daemon=True).start()
 
@@ -109,6 +124,8 @@ class Server:
         """Start, and return the exit status once stopped."""
         await self.start()
         await self.stopped.wait()
+        if self.status != FORCED:
+            await self.store_closed()
         return self.status
 
     def begin_stop(self) -> None:
@@ -132,6 +149,12 @@ class Server:
         """Stop gracefully; returns when every connection is gone."""
         self.begin_stop()
         await self.stopped.wait()
+        await self.store_closed()
+
+    async def store_closed(self) -> None:
+        """Wait a while for the store to take what is under way; what it does not is lost to it, not torn."""
+        if self.pump.keeper is not None:
+            await self._loop.run_in_executor(None, self.pump.keeper.join, CLOSE_STORE_S)
 
     def reload(self) -> None:
         """Read the models again, in a thread: new sessions get what is new, open ones finish on what they have.
@@ -154,33 +177,54 @@ class Server:
     def forget(self, connection: Connection) -> None:
         """A connection is gone."""
         self.connections.discard(connection)
-        self.wheel.drop(connection)
+        self.timers.drop(connection)
         if self._is_stopping:
             self._finish_if_empty()
 
     def _end(self) -> None:
+        """Step and answer all that waits, save it, and then end every session; the deadline of the stop ends that."""
+        self.hub.settle(clock_ns())
+        self.pump.write()
+        if self.pump.keeper is not None:
+            self.pump.keeper.take()
+        if not self.hub.is_settled:
+            self._end_timer = self._loop.call_later(SETTLE_S, self._end)
+            return
         self.hub.end(clock_ns())
         self.pump.write()
-
-    def _finish_if_empty(self) -> None:
         if not self.connections:
             self._finish()
 
+    def _finish_if_empty(self) -> None:
+        """Stop when the last connection is gone, and all that its sessions were is saved."""
+        if self.connections:
+            return
+        if self.hub.is_settled:
+            self._finish()
+        else:
+            self._end_timer.cancel()
+            self._end()
+
     def _finish(self) -> None:
         if not self.stopped.is_set():
+            if self.pump.keeper is not None:
+                self.pump.keeper.stop()
             self._end_timer.cancel()
             self._force_timer.cancel()
-            self._turn_timer.cancel()
+            self._clock_timer.cancel()
             if self._helpers is not None:
                 self._helpers.shutdown(wait=False)
             self.stopped.set()
             log.info("stopped")
 
-    def _turn_wheel(self) -> None:
+    def _look_at_clock(self) -> None:
         now_ns = clock_ns()
-        for connection in self.wheel.advance(now_ns):
+        for connection in self.timers.advance(now_ns):
             connection.on_due(now_ns)
-        self._turn_timer = self._loop.call_later(self._tick_s, self._turn_wheel)
+        self.hub.advance(now_ns)
+        if self.hub.dirty or self.hub.errands:
+            self.pump.wake()
+        self._clock_timer = self._loop.call_later(self._tick_s, self._look_at_clock)
 
     def _load_again(self, load: Load) -> None:
         models: Mapping[str, Model] = {}
@@ -243,6 +287,7 @@ def run(
     limits: Limits | None = None,
     snapshot_key: bytes | None = None,
     load: Load | None = None,
+    store: Store | None = None,
 ) -> int:
     """Serve until SIGTERM or SIGINT and return the exit status; a second signal exits at once. SIGHUP reloads.
 
@@ -251,7 +296,7 @@ def run(
     Raises:
         OSError: the port cannot be bound.
     """
-    server = Server(models, host, port, limits, snapshot_key, load)
+    server = Server(models, host, port, limits, snapshot_key, load, store)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(_serve_until_signal(server))
 

@@ -23,7 +23,7 @@ from streamrnn.server.front import select_protocol
 from streamrnn.server.pump import clock_ns
 from streamrnn.server.splitter import Splitter
 from streamrnn.serving.peer import Peer
-from streamrnn.wire.refusal import GOING_AWAY, INTERNAL, RESTART
+from streamrnn.wire.refusal import DONE, GOING_AWAY, INTERNAL, RESTART, TAKEN_OVER
 
 if TYPE_CHECKING:
     from streamrnn.server.app import Server
@@ -71,7 +71,7 @@ class Connection(asyncio.Protocol):
         if plug is not None and plug.family != getattr(socket, "AF_UNIX", None):
             plug.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._server.connections.add(self)
-        self._server.wheel.put(self, clock_ns() + self._limits.handshake_timeout_ms * NS_PER_MS)
+        self._server.timers.put(self, clock_ns() + self._limits.handshake_timeout_ms * NS_PER_MS)
 
     def data_received(self, chunk: bytes) -> None:
         """Parse and queue; stepping and writing come with the pump's next flush."""
@@ -111,12 +111,14 @@ class Connection(asyncio.Protocol):
         self._ws.data_to_send()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Close the connection's sessions."""
+        """Leave the connection's sessions to be resumed, or close them where the client is done."""
         self._server.forget(self)
         if self._peer is not None:
-            self._pump.writers.pop(self._peer, None)
-            self._pump.hub.detach(self._peer)
-            self._peer = None
+            peer, self._peer = self._peer, None
+            self._pump.writers.pop(peer, None)
+            received = self._ws.close_rcvd
+            is_done = received is not None and received.code == DONE and peer.close_code is None
+            self._pump.hub.detach(peer, self._pump.wake(), is_done=is_done)
 
     # ---- the seam: bytes in, bytes out
 
@@ -165,26 +167,27 @@ class Connection(asyncio.Protocol):
             return
         self._peer = self._pump.hub.attach(str(ws.subprotocol))
         self._pump.writers[self._peer] = self
-        self._server.wheel.put(self, self._heard_ns + self._limits.ping_interval_ms * NS_PER_MS)
+        self._server.timers.put(self, self._heard_ns + self._limits.ping_interval_ms * NS_PER_MS)
 
-    def _fail_parsing(self, fault: Exception) -> None:
+    def _fail_parsing(self, cause: Exception) -> None:
         """The websocket layer refused what came: tell the client in our own words, where it can still listen."""
         peer = self._peer
         if peer is None or peer.close_code is not None:
             return
-        if isinstance(fault, PayloadTooBig):
-            peer.fail(OversizedError(f"expected at most {self._limits.max_message_bytes} bytes in a message"))
+        if isinstance(cause, PayloadTooBig):
+            fault = OversizedError(f"expected at most {self._limits.max_message_bytes} bytes in a message")
+            peer.fail(fault, self._heard_ns)
             first_byte = FIN_TEXT if peer.codec.is_text else FIN_BINARY
             for message in peer.take():
                 self._transport.write(header(first_byte, len(message)) + message)
         else:
-            peer.close(self._ws.close_sent.code if self._ws.close_sent else INTERNAL)
+            peer.close(self._ws.close_sent.code if self._ws.close_sent else INTERNAL, self._heard_ns)
 
     def _close(self, code: int) -> None:
         ws = self._ws
         if ws.state is not State.OPEN or self._transport.is_closing():
             return
-        if code in (GOING_AWAY, RESTART):
+        if code in (GOING_AWAY, RESTART, TAKEN_OVER):
             ws.send_close(code)
         else:
             ws.fail(code)
@@ -203,7 +206,7 @@ class Connection(asyncio.Protocol):
                 self._transport.close()
         if self._ws.close_expected() and not self._is_ending:
             self._is_ending = True
-            self._server.wheel.put(self, clock_ns() + CLOSE_TIMEOUT_NS)
+            self._server.timers.put(self, clock_ns() + CLOSE_TIMEOUT_NS)
 
     def on_due(self, now_ns: int) -> None:
         """A deadline has passed: handshake, silence, unanswered ping or closing."""
@@ -213,15 +216,15 @@ class Connection(asyncio.Protocol):
         interval_ns = self._limits.ping_interval_ms * NS_PER_MS
         if self._pinged_ns > self._heard_ns:
             log.info("a connection is dropped: its ping was not answered")
-            self._peer.close(INTERNAL)
+            self._peer.close(INTERNAL, now_ns)
             self.deliver(self._peer)
         elif now_ns - self._heard_ns < interval_ns:
-            self._server.wheel.put(self, self._heard_ns + interval_ns)
+            self._server.timers.put(self, self._heard_ns + interval_ns)
         else:
             self._pinged_ns = now_ns
             self._ws.send_ping(b"")
             self._send_library_bytes()
-            self._server.wheel.put(self, now_ns + self._limits.ping_timeout_ms * NS_PER_MS)
+            self._server.timers.put(self, now_ns + self._limits.ping_timeout_ms * NS_PER_MS)
 
     def abort(self) -> None:
         """Drop the connection at once."""

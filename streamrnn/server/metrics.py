@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -24,7 +25,10 @@ class HubCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield every metric family."""
         hub, tally = self._hub, self._hub.tally
-        yield GaugeMetricFamily("streamrnn_sessions", "Open sessions", value=hub.n_sessions)
+        yield GaugeMetricFamily("streamrnn_sessions", "Sessions that are kept", value=hub.n_sessions)
+        yield _by_label(
+            GaugeMetricFamily("streamrnn_lives", "Sessions by state", labels=["life"]), hub.roster.lives().items()
+        )
         yield GaugeMetricFamily("streamrnn_connections", "Open websockets", value=len(hub.peers))
         yield GaugeMetricFamily("streamrnn_pending_frames", "Frames waiting to be stepped", value=hub.n_pending)
         yield CounterMetricFamily("streamrnn_frames", "Frames accepted", value=tally.n_frames)
@@ -33,12 +37,40 @@ class HubCollector(Collector):
         yield CounterMetricFamily(
             "streamrnn_slow_readers", "Connections dropped because they did not read", value=tally.n_slow_readers
         )
-        errors = CounterMetricFamily("streamrnn_errors", "Errors answered", labels=["code"])
-        for code, count in sorted(tally.errors.items()):
-            errors.add_metric([code], count)
-        yield errors
+        for name, text, value in (
+            ("skipped_frames", "Frames without an output because too many waited", tally.n_skipped),
+            ("duplicates", "Messages of frames answered again", tally.n_duplicates),
+            ("resumed", "Sessions that came back", tally.n_resumed),
+            ("taken_over", "Sessions that came back while another connection held them", tally.n_taken_over),
+            ("saves", "Checkpoints written", tally.n_saves),
+            ("saved_sessions", "Sessions in checkpoints written", tally.n_saved),
+            ("store_failures", "Checkpoints that could not be written", tally.n_store_failures),
+            ("fenced", "Sessions that another server had claimed", tally.n_fenced),
+        ):
+            yield CounterMetricFamily(f"streamrnn_{name}", text, value=value)
+        norms = GaugeMetricFamily(
+            "streamrnn_state_norm", "Root mean square of sessions' states: growth is drift", labels=["model", "of"]
+        )
+        for name, found in sorted(hub.engine.state_norms().items()):
+            norms.add_metric([name, "mean"], found.mean)
+            norms.add_metric([name, "max"], found.max)
+        yield norms
+        turns = CounterMetricFamily("streamrnn_turns", "Turns of sessions' lives by the state after", labels=["life"])
+        yield _by_label(turns, tally.turns.items())
+        yield _by_label(
+            CounterMetricFamily("streamrnn_errors", "Errors answered", labels=["code"]), tally.errors.items()
+        )
         yield _family("streamrnn_batch_sessions", "Sessions stepped in one tick", tally.batch, 1)
         yield _family("streamrnn_step_seconds", "Time of one tick", tally.step_ns, NS)
+
+
+Labelled = TypeVar("Labelled", CounterMetricFamily, GaugeMetricFamily)
+
+
+def _by_label(family: Labelled, counts: Iterable[tuple[str, float]]) -> Labelled:
+    for label, count in sorted(counts):
+        family.add_metric([label], count)
+    return family
 
 
 def _family(name: str, text: str, histogram: Histogram, unit: float) -> HistogramMetricFamily:

@@ -11,6 +11,7 @@ from streamrnn.serving.peer import Peer
 
 if TYPE_CHECKING:
     from streamrnn.server.connection import Connection
+    from streamrnn.server.keeper import Keeper
 
 clock_ns = time.monotonic_ns
 
@@ -25,6 +26,7 @@ class Pump:
     def __init__(self, loop: asyncio.AbstractEventLoop, hub: Hub) -> None:
         self.hub = hub
         self.writers: dict[Peer, Connection] = {}
+        self.keeper: Keeper | None = None
         self._loop = loop
         self._is_awake = False
         self._now_ns = 0
@@ -49,6 +51,11 @@ class Pump:
                     self.wake()
         if hub.dirty:
             self.write()
+        if self.keeper is not None:
+            if hub.checkpoints.next_ns == 0:
+                hub.advance(clock_ns())
+            if hub.errands:
+                self.keeper.take()
 
     def write(self) -> None:
         """Write what waits in every peer, one write a connection."""

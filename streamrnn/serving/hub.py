@@ -1,54 +1,88 @@
-"""Peers and engine joined: frames in from every connection, outputs back to the one they belong to."""
+"""Peers, sessions and engine joined: frames in from every connection, outputs back to the one they belong to."""
 
 from __future__ import annotations
 
 import logging
+from collections import deque
+from collections.abc import Callable
 
 from streamrnn.engine.engine import Engine
+from streamrnn.engine.overload import Skipped
 from streamrnn.engine.scheduler import Output
 from streamrnn.engine.session import Session
 from streamrnn.errors import InternalError
 from streamrnn.limits import Limits
-from streamrnn.serving.link import Link
-from streamrnn.serving.peer import Peer
+from streamrnn.serving.checkpoints import Checkpoints
+from streamrnn.serving.errands import Errand, Forget
+from streamrnn.serving.hosted import Hosted, Terms
+from streamrnn.serving.life import DRAINING, LIVE, OPEN, PARKED, Turn
+from streamrnn.serving.peer import Peer, Reason
+from streamrnn.serving.ring import Piece
+from streamrnn.serving.roster import OnTurn, Roster
 from streamrnn.serving.tally import Tally
+from streamrnn.serving.token import make_token
 from streamrnn.wire.codec import Codec
+from streamrnn.wire.messages import Ack, Event
 from streamrnn.wire.refusal import GOING_AWAY, RESTART
 
 log = logging.getLogger("streamrnn.serving")
 
 
 class Hub:
-    """The whole server minus sockets and clock.
+    """The whole server minus sockets, clock and store.
 
     Args:
         engine: holds the models; nobody else may tick it.
-        limits: bounds of messages and connections.
+        limits: bounds of messages, connections and sessions.
+        has_store: somebody runs `errands` in a store, in order, and hands each back to its `then`.
+        on_turn: see `roster.OnTurn`.
+        new_token: makes resume tokens.
 
     Attributes:
         peers: connections that are open.
         dirty: peers with something to write, in the order in which it came up; the caller empties it.
+        errands: what is wanted of the store; the caller empties it.
+        roster: the sessions.
         tally: what was counted.
     """
 
-    def __init__(self, engine: Engine, limits: Limits) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        limits: Limits,
+        *,
+        has_store: bool = False,
+        on_turn: OnTurn | None = None,
+        new_token: Callable[[], str] = make_token,
+    ) -> None:
         self.engine = engine
         self.limits = limits
+        self.has_store = has_store
+        self.new_token = new_token
         self.tally = Tally()
         self.peers: dict[Peer, None] = {}
         self.dirty: dict[Peer, None] = {}
-        self._links: dict[Session, Link] = {}
+        self.errands: deque[Errand] = deque()
+        self.roster = Roster(engine, limits, self.tally, on_turn)
+        self.checkpoints = Checkpoints(engine, limits, self.tally, self._tell_durable, self._lose_to_another)
         self._codecs: dict[str, Codec] = {}
 
     @property
     def n_sessions(self) -> int:
-        """Sessions that are open."""
-        return len(self._links)
+        """Sessions that are kept, parked ones among them."""
+        return len(self.roster)
 
     @property
     def n_pending(self) -> int:
         """Frames that wait to be stepped."""
         return self.engine.n_pending
+
+    @property
+    def expire_ms(self) -> int:
+        """Longest time for which a parked session is kept."""
+        return self.limits.expire_stored_ms if self.has_store else self.limits.expire_ms
+
+    # ---- connections
 
     def attach(self, protocol: str) -> Peer:
         """Return the peer of a new connection that speaks sub-protocol `protocol`."""
@@ -59,11 +93,16 @@ class Hub:
         self.peers[peer] = None
         return peer
 
-    def detach(self, peer: Peer) -> None:
-        """Forget a connection that is gone, and close its sessions."""
-        peer.close(0)
+    def detach(self, peer: Peer, now_ns: int, *, is_done: bool = False) -> None:
+        """Forget a connection that is gone; its sessions can be resumed, unless the client said that it is done."""
+        if is_done:
+            for hosted in list(peer.sessions.values()):
+                self.close(hosted)
+        peer.close(0, now_ns)
         self.peers.pop(peer, None)
         self.dirty.pop(peer, None)
+
+    # ---- stepping
 
     def tick(self, now_ns: int) -> int:
         """Step one natural batch and hand its outputs to their peers. Returns the sessions stepped."""
@@ -73,58 +112,210 @@ class Hub:
             log.exception("a tick failed")
             self._break_pending()
             return 0
-        self._route(outputs)
+        self._route(outputs, now_ns)
         return len(outputs)
 
-    def finish(self, link: Link, now_ns: int) -> None:
-        """Step all that waits in one session now, and hand the outputs to its peer."""
-        if link.session.n_pending:
-            self._route(self.engine.finish(link.session, now_ns))
+    def finish(self, hosted: Hosted, now_ns: int) -> Session:
+        """Step all that waits in one session now, hand the outputs to its peer, and return it, awake."""
+        if hosted.life != LIVE:
+            self.stir(hosted, now_ns)
+        session = hosted.session
+        assert session is not None
+        if session.n_pending:
+            self._route(self.engine.finish(session, now_ns), now_ns)
+        return session
 
-    def drain(self, deadline_ms: int) -> None:
-        """Take no new sessions any more, and tell every peer."""
-        for peer in list(self.peers):
-            peer.go_away(deadline_ms)
-
-    def end(self, now_ns: int) -> None:
-        """Step all that waits, end every session with reason `draining`, and close every connection."""
-        for link in list(self._links.values()):
-            try:
-                self.finish(link, now_ns)
-            except Exception:
-                log.exception("session %s failed at the end", link.session.id)
-        for peer in list(self.peers):
-            peer.end_all("draining", RESTART if peer.links else GOING_AWAY)
-
-    def link(self, link: Link) -> None:
-        """Join a new session to its peer."""
-        link.peer.links[link.handle] = link
-        self._links[link.session] = link
-
-    def unlink(self, link: Link) -> None:
-        """Close a session and free its handle."""
-        link.peer.links.pop(link.handle, None)
-        self._links.pop(link.session, None)
-        try:
-            link.session.close()
-        except Exception:
-            log.exception("session %s could not be closed", link.session.id)
-
-    def _route(self, outputs: list[Output]) -> None:
-        links, dirty = self._links, self.dirty
+    def _route(self, outputs: list[Output], now_ns: int) -> None:
+        by_session, dirty, mark = self.roster.by_session, self.dirty, self.checkpoints.mark
         n_outputs = 0
-        for session, seq, ys in outputs:
-            link = links.get(session)
-            if link is not None:
-                link.peer.outbox.put_outputs(link.handle, seq, ys)
-                dirty[link.peer] = None
-                n_outputs += len(ys)
+        left: list[Hosted] = []
+        for session, seq, ys, filled, was_reset in outputs:
+            hosted = by_session.get(session)
+            if hosted is None:
+                continue
+            n = len(ys)
+            piece = Piece(seq, n, ys.tobytes(), filled, was_reset)
+            hosted.ring.add(piece)
+            n_outputs += n
+            if seq + n > hosted.mark_seq:
+                mark(hosted, seq + n)
+            peer = hosted.peer
+            if peer is not None:
+                peer.outbox.put_piece(hosted.handle, piece)
+                dirty[peer] = None
+            elif not session.n_pending and hosted.life != DRAINING:
+                left.append(hosted)
         self.tally.n_outputs += n_outputs
+        for hosted in left:
+            self.park(hosted, now_ns)
 
     def _break_pending(self) -> None:
         """End the sessions that a failed tick may have touched; the others go on."""
-        for link in list(self._links.values()):
-            session = link.session
-            if session.n_pending:
-                link.peer.refuse(InternalError("the server failed to step the session"), "frame", link.handle)
-                link.peer.end(link, "error")
+        for hosted in self.roster:
+            if hosted.session is not None and hosted.session.n_pending:
+                if hosted.peer is not None:
+                    fault = InternalError("the server failed to step the session")
+                    hosted.peer.refuse(fault, "frame", hosted.handle)
+                self.end_session(hosted, "error")
+
+    def skip(self, hosted: Hosted, skipped: Skipped) -> None:
+        """Frames made room for others: they have no output, which stands in its place."""
+        self.tally.n_skipped += skipped.n
+        piece = Piece(skipped.seq, skipped.n, b"", is_stepped=skipped.is_stepped)
+        hosted.ring.add(piece)
+        if skipped.seq + skipped.n > hosted.mark_seq:
+            self.checkpoints.mark(hosted, skipped.seq + skipped.n)
+        if hosted.peer is not None:
+            hosted.peer.outbox.put_piece(hosted.handle, piece)
+            self.dirty[hosted.peer] = None
+
+    # ---- lives of sessions
+
+    def host(self, session: Session, terms: Terms, now_ns: int) -> Hosted:
+        """Keep a session that was opened in the engine."""
+        hosted = Hosted(session, terms, self.limits)
+        session.max_queue_frames, session.overload = hosted.window, terms.overload
+        self.roster.add(hosted, now_ns)
+        if self.has_store:
+            self.checkpoints.watch(hosted)
+        return hosted
+
+    def stir(self, hosted: Hosted, now_ns: int) -> None:
+        """A message wants a session's state: wake it if it is parked.
+
+        Raises:
+            CapacityError, SnapshotError: as `Roster.wake`.
+        """
+        if hosted.life == PARKED:
+            self.roster.wake(hosted, "wake", now_ns)
+            self._tell(hosted, "live")
+        elif hosted.life == OPEN:
+            self.roster.turn(hosted, "frame")
+
+    def note_change(self, hosted: Hosted) -> None:
+        """A session's state has changed without a frame."""
+        if self.has_store:
+            self.checkpoints.mark_now(hosted)
+
+    def leave(self, hosted: Hosted, now_ns: int) -> None:
+        """A session's connection is gone: it waits to be resumed."""
+        hosted.peer = None
+        self.note_change(hosted)
+        if hosted.session is not None and not hosted.session.n_pending and hosted.life != DRAINING:
+            self.park(hosted, now_ns)
+
+    def park(self, hosted: Hosted, now_ns: int) -> None:
+        """Take the slot of an idle session; the longest parked ones go if there are too many."""
+        self.roster.park(hosted, now_ns)
+        self._tell(hosted, "parked")
+        for oldest in self.roster.beyond_limit():
+            self.end_session(oldest, "expired")  # its client goes on from what the store has, however old that is
+
+    def close(self, hosted: Hosted, turn: Turn = "close") -> None:
+        """Forget a session for good, here and in the store; nothing is said. One that is over stays so."""
+        if hosted.is_over:
+            return
+        self._drop(hosted, turn)
+        if self.has_store:
+            owners = [(hosted.id, hosted.epoch)]
+            self.errands.append(Forget(_ignore, owners, self.checkpoints.renewed(hosted)))
+
+    def end_session(self, hosted: Hosted, reason: Reason, *, is_forgotten: bool = False) -> None:
+        """Keep a session no longer, and tell the client; what the store has of it stays unless it `is_forgotten`."""
+        peer, n_frames = hosted.peer, hosted.n_applied
+        turn: Turn = "expire" if reason == "expired" else "close"
+        if is_forgotten:
+            self.close(hosted, turn)
+        else:
+            self._drop(hosted, turn)
+        if peer is not None:
+            peer.tell_closed(hosted.handle, reason, n_frames)
+
+    def _drop(self, hosted: Hosted, turn: Turn) -> None:
+        if hosted.is_over:
+            return
+        if hosted.peer is not None:
+            hosted.peer.sessions.pop(hosted.handle, None)
+            hosted.peer = None
+        self.checkpoints.drop(hosted)
+        self.roster.remove(hosted, turn)
+
+    def _lose_to_another(self, hosted: Hosted, now_ns: int) -> None:
+        """Another server has claimed the session."""
+        log.warning("session %s has another owner", hosted.id)
+        peer = hosted.peer
+        if hosted.is_unconfirmed and peer is not None:
+            # Perhaps it was only asked for there; the client comes back, and the store will say which state counts.
+            self._drop(hosted, "close")
+            peer.close(RESTART, now_ns)
+        else:
+            self.end_session(hosted, "taken_over")
+
+    def _tell(self, hosted: Hosted, name: str) -> None:
+        if hosted.peer is not None:
+            hosted.peer.send(Event(hosted.handle, name, hosted.next_seq))  # type: ignore[arg-type]
+
+    def _tell_durable(self, hosted: Hosted) -> None:
+        if hosted.peer is not None:
+            hosted.peer.send(Ack(hosted.handle, "checkpoint", hosted.n_applied - 1, hosted.durable_seq))
+
+    # ---- time
+
+    def next_deadline_ns(self) -> int | None:
+        """When `advance` next has something to do; a deadline that is past is due at once."""
+        found = [at_ns for at_ns in (self.roster.next_ns, self.checkpoints.next_ns) if at_ns is not None]
+        return min(found, default=None)
+
+    def advance(self, now_ns: int) -> None:
+        """Do what time demands: park the silent, let go of the long parked, ask for checkpoints."""
+        silent, stale = self.roster.due(now_ns)
+        for hosted in silent:
+            self.park(hosted, now_ns)
+        for hosted in stale:
+            self.end_session(hosted, "expired", is_forgotten=True)
+        save = self.checkpoints.collect(now_ns)
+        if save is not None:
+            self.errands.append(save)
+
+    # ---- the stop
+
+    def drain(self, deadline_ms: int) -> None:
+        """Take no new sessions any more, and tell every peer."""
+        for hosted in self.roster:
+            if hosted.life in (OPEN, LIVE):
+                self.roster.turn(hosted, "drain")
+        for peer in list(self.peers):
+            peer.go_away(deadline_ms)
+
+    def settle(self, now_ns: int) -> None:
+        """Step all that waits, and ask for a last checkpoint of what is not saved. Repeat until `is_settled`."""
+        for hosted in self.roster:
+            try:
+                if hosted.session is not None and hosted.session.n_pending:
+                    self.finish(hosted, now_ns)
+            except Exception:
+                log.exception("session %s failed at the end", hosted.id)
+        save = self.checkpoints.collect(now_ns, is_last=True)
+        if save is not None:
+            self.errands.append(save)
+
+    @property
+    def is_settled(self) -> bool:
+        """Nothing waits to be stepped or saved."""
+        return not self.n_pending and (not self.has_store or self.checkpoints.is_idle)
+
+    def end(self, now_ns: int) -> None:
+        """Step all that waits, end every session with reason `draining`, and close every connection."""
+        if self.n_pending:
+            self.settle(now_ns)
+        for peer in list(self.peers):
+            had_sessions = bool(peer.sessions)
+            for hosted in list(peer.sessions.values()):
+                self.end_session(hosted, "draining")
+            peer.close(RESTART if had_sessions else GOING_AWAY, now_ns)
+        for hosted in self.roster:
+            self.end_session(hosted, "draining")
+
+
+def _ignore(result: object, fault: object, now_ns: int) -> None:
+    """Nobody waits for it: what a store does not forget now expires in it."""

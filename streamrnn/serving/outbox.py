@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import numpy as np
-
-from streamrnn.wire.messages import MAX_N, Message, Output, Outputs
+from streamrnn.serving.ring import Piece
+from streamrnn.wire.messages import MAX_N, Message, Output, Outputs, Skipped
 
 MAX_PAYLOAD_BYTES = 512 * 1024
 """Largest payload of one `output` or `outputs`, unless a single output is larger: in JSON it stays below the 1 MiB
 that websocket libraries take by default."""
-
-FloatArray = np.ndarray[Any, np.dtype[np.float32]]
 
 
 class Outbox:
@@ -40,26 +37,27 @@ class Outbox:
         """Append a message."""
         self._waiting.append(message)
 
-    def put_outputs(self, handle: int, seq: int, ys: FloatArray) -> None:
-        """Append the outputs of frames `seq ..` of one session, joined to those just before where they continue them.
+    def put_piece(self, handle: int, piece: Piece) -> None:
+        """Append outputs of one session, joined to those just before where they continue them.
 
         Args:
             handle: the session's handle on this connection.
-            seq: the frame that the first row answers.
-            ys: (n, output_size) float32, C-contiguous; copied.
+            piece: as it stands in the session's ring.
         """
-        n = len(ys)
-        payload = ys.tobytes()
+        seq, n, payload, filled, was_reset, is_stepped = piece
+        if not payload:
+            self._waiting.append(Skipped(handle, seq, n, is_stepped))
+            return
         if len(payload) > MAX_PAYLOAD_BYTES and n > 1:
-            self._put_in_parts(handle, seq, ys)
+            self._put_in_parts(handle, piece)
             return
         waiting = self._waiting
-        if waiting:
+        if waiting and not filled and not was_reset:
             last = waiting[-1]
             if type(last) is Output and _continues(last, handle, seq, n, len(payload)):
-                waiting[-1] = Output(handle, last.seq, last.payload + payload, last.n + n)
+                waiting[-1] = Output(handle, last.seq, last.payload + payload, last.n + n, last.filled, last.was_reset)
                 return
-        waiting.append(Output(handle, seq, payload, n))
+        waiting.append(Output(handle, seq, payload, n, filled, was_reset))
 
     def take(self) -> list[bytes]:
         """Return all that waits as encoded messages, in order, and forget it."""
@@ -69,11 +67,14 @@ class Outbox:
         encode = self._encode
         return [encode(message) for message in waiting]
 
-    def _put_in_parts(self, handle: int, seq: int, ys: FloatArray) -> None:
-        n_fit = max(1, MAX_PAYLOAD_BYTES // ys[0].nbytes)
-        for start in range(0, len(ys), n_fit):
-            part = ys[start : start + n_fit]
-            self._waiting.append(Output(handle, seq + start, part.tobytes(), len(part)))
+    def _put_in_parts(self, handle: int, piece: Piece) -> None:
+        row_bytes = len(piece.payload) // piece.n
+        n_fit = max(1, MAX_PAYLOAD_BYTES // row_bytes)
+        for start in range(0, piece.n, n_fit):
+            n = min(n_fit, piece.n - start)
+            payload = piece.payload[start * row_bytes : (start + n) * row_bytes]
+            flags = () if start else (piece.filled, piece.was_reset)
+            self._waiting.append(Output(handle, piece.seq + start, payload, n, *flags))
 
 
 def _continues(last: Output, handle: int, seq: int, n: int, payload_bytes: int) -> bool:
@@ -90,7 +91,7 @@ def in_columns(messages: list[Message]) -> Iterator[Message]:
     run: list[Output] = []
     handles: set[int] = set()
     for message in messages:
-        fits = type(message) is Output and message.n == 1
+        fits = type(message) is Output and message.n == 1 and not message.filled and not message.was_reset
         if run and not (fits and _joins(message, run, handles)):
             yield _joined(run)
             run, handles = [], set()

@@ -6,18 +6,18 @@ import logging
 from typing import TYPE_CHECKING, Literal
 
 from streamrnn.errors import InternalError, PeerError, StreamrnnError
-from streamrnn.serving.link import Link
+from streamrnn.serving.hosted import Hosted
 from streamrnn.serving.outbox import Outbox
 from streamrnn.serving.verbs import VERBS
 from streamrnn.wire import order
 from streamrnn.wire.codec import Buffer, Codec
 from streamrnn.wire.messages import ClientMessage, Closed, Frames, GoAway, Message
-from streamrnn.wire.refusal import GOING_AWAY, close_code_of, error_of
+from streamrnn.wire.refusal import GOING_AWAY, TAKEN_OVER, close_code_of, error_of
 
 if TYPE_CHECKING:
     from streamrnn.serving.hub import Hub
 
-Reason = Literal["closed", "error", "draining"]
+Reason = Literal["closed", "error", "draining", "expired", "taken_over"]
 
 log = logging.getLogger("streamrnn.serving")
 
@@ -30,17 +30,19 @@ class Peer:
         codec: the encoding of the negotiated sub-protocol.
 
     Attributes:
-        links: live handles.
+        sessions: by their handles.
+        openings: handles whose session the store is asked for, and the messages that wait for its answer.
         state: of the connection, see `wire.order`.
         close_code: set once the websocket is to be closed, after what `take` returns.
     """
 
-    __slots__ = ("close_code", "codec", "hub", "links", "outbox", "state")
+    __slots__ = ("close_code", "codec", "hub", "openings", "outbox", "sessions", "state")
 
     def __init__(self, hub: Hub, codec: Codec) -> None:
         self.hub = hub
         self.codec = codec
-        self.links: dict[int, Link] = {}
+        self.sessions: dict[int, Hosted] = {}
+        self.openings: dict[int, list[ClientMessage]] = {}
         self.outbox = Outbox(codec.encode)
         self.state: order.ConnectionState = order.OPEN
         self.close_code: int | None = None
@@ -52,11 +54,13 @@ class Peer:
         try:
             message = self.codec.decode(payload, is_text)
         except PeerError as fault:
-            self.fail(fault)
+            self.fail(fault, now_ns)
             return
         except Exception:
             log.exception("a message could not be decoded")
-            self.fail(InternalError("the server failed to read a message"))
+            self.fail(InternalError("the server failed to read a message"), now_ns)
+            return
+        if self.openings and self._is_held(message, now_ns):
             return
         self._answer(message, now_ns)
 
@@ -72,54 +76,86 @@ class Peer:
         self.hub.tally.errors[fault.code] += 1
         self.send(error_of(fault, of, handle, seq, scope="frame" if fault.scope == "frame" else "session"))
 
-    def fail(self, fault: StreamrnnError) -> None:
+    def fail(self, fault: StreamrnnError, now_ns: int) -> None:
         """Answer with an error that ends the connection."""
         self.hub.tally.errors[fault.code] += 1
         self.send(error_of(fault, scope="connection"))
-        self.close(close_code_of(fault))
+        self.close(close_code_of(fault), now_ns)
 
-    def go_away(self, deadline_ms: int) -> None:
+    def go_away(self, deadline_ms: int, now_ns: int = 0) -> None:
         """Tell the client that the server stops; a connection without sessions is closed at once."""
         if self.state != order.OPEN:
             return
         self.state = order.connection_after(self.state, "go_away")
         self.send(GoAway(deadline_ms))
-        self.close_if_drained()
+        self._close_if_drained(now_ns)
 
-    def close_if_drained(self) -> None:
-        """Close a draining connection that holds no session any more."""
-        if self.state == order.DRAINING and not self.links:
-            self.close(GOING_AWAY)
-
-    def close(self, code: int) -> None:
-        """Close the websocket after what is queued, and every session of the connection now."""
+    def close(self, code: int, now_ns: int) -> None:
+        """Close the websocket after what is queued, and leave its sessions to be resumed."""
         if self.state == order.CLOSED:
             return
         self.state = order.connection_after(self.state, "end")
         self.close_code = code
         self.hub.dirty[self] = None
-        for link in list(self.links.values()):
-            self.hub.unlink(link)
+        self.openings.clear()
+        sessions = list(self.sessions.values())
+        self.sessions.clear()
+        for hosted in sessions:
+            self.hub.leave(hosted, now_ns)
 
-    def end(self, link: Link, reason: Reason) -> None:
-        """Close one session and say so; a draining connection ends with its last session."""
-        self._end(link, reason)
-        self.close_if_drained()
+    def tell_closed(self, handle: int, reason: Reason, n_frames: int) -> None:
+        """A session that this connection held is over; a connection that is done with its last one may end with it."""
+        self.send(Closed(handle, reason, n_frames))
+        if reason == "taken_over" and not self.sessions and not self.openings:
+            self.close(TAKEN_OVER, 0)
+        elif reason != "draining":  # then the whole connection is about to be closed, with a code that says so
+            self._close_if_drained(0)
 
-    def end_all(self, reason: Reason, code: int) -> None:
-        """Close every session, say so, and close the websocket with `code`."""
-        for link in list(self.links.values()):
-            self._end(link, reason)
-        self.close(code)
+    def hold(self, handle: int) -> None:
+        """The store is asked for the session of a free handle: what comes for it waits."""
+        self.openings[handle] = []
+
+    def release(self, handle: int, now_ns: int) -> None:
+        """The store has answered: take what came for the handle meanwhile, in order."""
+        for message in self.openings.pop(handle, []):
+            if self.state == order.CLOSED:
+                return
+            if not (self.openings and self._is_held(message, now_ns)):
+                self._answer(message, now_ns)
+        self._close_if_drained(now_ns)
 
     def take(self) -> list[bytes]:
         """Return the encoded messages that wait, in order."""
         return self.outbox.take()
 
-    def _end(self, link: Link, reason: Reason) -> None:
-        n_frames = link.session.applied_seq + 1
-        self.hub.unlink(link)
-        self.send(Closed(link.handle, reason, n_frames))
+    def _close_if_drained(self, now_ns: int) -> None:
+        if self.state == order.DRAINING and not self.sessions and not self.openings:
+            self.close(GOING_AWAY, now_ns)
+
+    def _is_held(self, message: ClientMessage, now_ns: int) -> bool:
+        """Put a message aside whose session is still being asked for; of `frames` only the entries concerned."""
+        if not isinstance(message, Frames):
+            held = self.openings.get(message.handle)
+            if held is not None:
+                held.append(message)
+            return held is not None
+        if self.openings.keys().isdisjoint(message.handles):
+            return False
+        n = len(message.handles)
+        row_bytes, rest = divmod(len(message.payload), n)
+        if rest:
+            return False  # it is refused as a whole
+        self.outbox.is_columnar = True
+        times_us = message.times_us
+        for i, (handle, seq) in enumerate(zip(message.handles, message.seqs, strict=True)):
+            payload = message.payload[i * row_bytes : (i + 1) * row_bytes]
+            entry = Frames([handle], [seq], payload, times_us and times_us[i : i + 1])
+            held = self.openings.get(handle)
+            if held is not None:
+                held.append(entry)
+            else:
+                self._answer(entry, now_ns)
+        return True
 
     def _answer(self, message: ClientMessage, now_ns: int) -> None:
         event, verb = VERBS[type(message)]
@@ -136,14 +172,14 @@ class Peer:
     def _refuse_message(self, fault: StreamrnnError, message: ClientMessage, event: str) -> None:
         handle = getattr(message, "handle", None)
         self.refuse(fault, event, handle, getattr(message, "seq", None))
-        if fault.code == "session_closed" and handle in self.links:
-            self.end(self.links[handle], "error")
+        if fault.code == "session_closed" and handle in self.sessions:
+            self.hub.end_session(self.sessions[handle], "error")
 
     def _break(self, message: ClientMessage, event: str) -> None:
         """Answer a bug of ours: the session that met it ends, the others go on."""
         handles = message.handles if isinstance(message, Frames) else [message.handle]
         for handle in dict.fromkeys(handles):
             self.refuse(InternalError("the server failed on a message"), event, handle)
-            link = self.links.get(handle)
-            if link is not None:
-                self.end(link, "error")
+            hosted = self.sessions.get(handle)
+            if hosted is not None:
+                self.hub.end_session(hosted, "error")

@@ -39,18 +39,47 @@ class Tally:
         step_ns: nanoseconds of a tick.
         errors: answered errors by code.
         n_slow_readers: connections dropped because they did not read.
+        n_skipped: frames that got no output because too many waited.
+        n_duplicates: messages of frames that were answered from the ring.
+        n_resumed, n_taken_over: sessions that came back, and those of them that were taken from another connection.
+        n_saves, n_saved: checkpoints written, and sessions in them.
+        n_store_failures: checkpoints that could not be written.
+        n_fenced: sessions that another server had claimed.
+        turns: turns of sessions' lives by the state after them.
     """
 
-    __slots__ = ("batch", "errors", "n_frames", "n_outputs", "n_slow_readers", "n_ticks", "step_ns")
+    __slots__ = (
+        "batch",
+        "errors",
+        "n_duplicates",
+        "n_fenced",
+        "n_frames",
+        "n_outputs",
+        "n_resumed",
+        "n_saved",
+        "n_saves",
+        "n_skipped",
+        "n_slow_readers",
+        "n_store_failures",
+        "n_taken_over",
+        "n_ticks",
+        "step_ns",
+        "turns",
+    )
 
     def __init__(self) -> None:
         self.n_frames = 0
         self.n_outputs = 0
         self.n_ticks = 0
         self.n_slow_readers = 0
+        self.n_skipped = self.n_duplicates = 0
+        self.n_resumed = self.n_taken_over = 0
+        self.n_saves = self.n_saved = 0
+        self.n_store_failures = self.n_fenced = 0
         self.batch = Histogram(BATCH_BOUNDS)
         self.step_ns = Histogram(STEP_BOUNDS_NS)
         self.errors: Counter[str] = Counter()
+        self.turns: Counter[str] = Counter()
 
     def count_tick(self, n_sessions: int, elapsed_ns: int) -> None:
         """Count a tick that stepped `n_sessions` sessions in `elapsed_ns` nanoseconds."""

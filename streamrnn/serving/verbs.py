@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from streamrnn.errors import CapacityError, FrameError, OptionError, SessionClosedError, StreamrnnError
-from streamrnn.serving.describe import opened
-from streamrnn.serving.link import Link
+from streamrnn.errors import FrameError, SequenceError, SessionClosedError, StreamrnnError
+from streamrnn.serving.hosted import Hosted
+from streamrnn.serving.life import LIVE
+from streamrnn.serving.opening import fork, live, open_session, restore
+from streamrnn.serving.ring import Piece
 from streamrnn.wire import order
 from streamrnn.wire.messages import (
     Ack,
@@ -22,25 +24,24 @@ from streamrnn.wire.messages import (
     Open,
     Reset,
     Restore,
+    Rollback,
     Snapshot,
     Snapshotted,
 )
 
 if TYPE_CHECKING:
-    from streamrnn.engine.session import Session
     from streamrnn.serving.hub import Hub
     from streamrnn.serving.peer import Peer
 
 
 def frame(hub: Hub, peer: Peer, message: Frame, now_ns: int) -> None:
     """Queue frames of one session; the outputs come with the ticks."""
-    link = peer.links.get(message.handle)
-    if link is None:
-        link = _live(peer, message.handle, "frame")
-    if len(message.payload) != message.n * link.frame_bytes:
-        raise _wrong_size(message.n, link.frame_bytes, len(message.payload))
-    hub.engine.push(link.session, message.seq, message.payload, now_ns)
-    hub.tally.n_frames += message.n
+    hosted = peer.sessions.get(message.handle)
+    if hosted is None:
+        hosted = live(peer, message.handle, "frame")
+    if len(message.payload) != message.n * hosted.frame_bytes:
+        raise _wrong_size(message.n, hosted.frame_bytes, len(message.payload))
+    _push(hub, peer, hosted, message, now_ns)
 
 
 def frames(hub: Hub, peer: Peer, message: Frames, now_ns: int) -> None:
@@ -50,101 +51,101 @@ def frames(hub: Hub, peer: Peer, message: Frames, now_ns: int) -> None:
     row_bytes, rest = divmod(len(message.payload), n)
     if rest:
         raise FrameError(f"expected a payload of {n} frames of equal size, got {len(message.payload)} bytes")
-    payload = memoryview(message.payload)
+    times_us = message.times_us
     for i, (handle, seq) in enumerate(zip(message.handles, message.seqs, strict=True)):
         try:
-            link = _live(peer, handle, "frames")
-            if row_bytes != link.frame_bytes:
-                raise _wrong_size(1, link.frame_bytes, row_bytes)
-            hub.engine.push(link.session, seq, payload[i * row_bytes : (i + 1) * row_bytes], now_ns)
-            hub.tally.n_frames += 1
+            hosted = live(peer, handle, "frames")
+            if row_bytes != hosted.frame_bytes:
+                raise _wrong_size(1, hosted.frame_bytes, row_bytes)
+            payload = message.payload[i * row_bytes : (i + 1) * row_bytes]
+            time_us = times_us[i] if times_us is not None and hosted.has_times else None
+            _push(hub, peer, hosted, Frame(handle, seq, payload, 1, time_us), now_ns)
         except StreamrnnError as fault:
             peer.refuse(fault, "frames", handle, seq)
-            if isinstance(fault, SessionClosedError) and handle in peer.links:
-                peer.end(peer.links[handle], "error")
+            if isinstance(fault, SessionClosedError) and handle in peer.sessions:
+                hub.end_session(peer.sessions[handle], "error")
 
 
-def open_session(hub: Hub, peer: Peer, message: Open, now_ns: int) -> None:
-    """Open a session of a model."""
-    order.handle_after(_state(peer, message.handle), "open", message.handle)
-    _check_id(hub, "model", message.model)
-    _check_new(hub, peer, message.session_id)
-    session = hub.engine.open(message.model, session_id=message.session_id)
-    _welcome(hub, peer, message.handle, session, resumed=False)
+def _push(hub: Hub, peer: Peer, hosted: Hosted, message: Frame, now_ns: int) -> None:
+    if hosted.life != LIVE:
+        hub.stir(hosted, now_ns)
+    session = hosted.session
+    assert session is not None
+    try:
+        skipped = hub.engine.push(session, message.seq, message.payload, now_ns, message.time_us)
+    except SequenceError as fault:
+        n_known = session.next_seq - message.seq
+        if n_known <= 0:
+            raise
+        _repeat(hub, peer, hosted, message.seq, min(message.n, n_known), fault)
+        if message.n > n_known:
+            _push(hub, peer, hosted, _rest(hosted, message, n_known), now_ns)
+        return
+    hub.tally.n_frames += message.n
+    if skipped is not None:
+        hub.skip(hosted, skipped)
 
 
-def restore(hub: Hub, peer: Peer, message: Restore, now_ns: int) -> None:
-    """Open a session from a snapshot."""
-    order.handle_after(_state(peer, message.handle), "restore", message.handle)
-    _check_new(hub, peer, message.session_id)
-    session = hub.engine.restore(message.payload, session_id=message.session_id)
-    _welcome(hub, peer, message.handle, session, resumed=True)
+def _rest(hosted: Hosted, message: Frame, n_known: int) -> Frame:
+    """The frames of a message behind the first `n_known`."""
+    time_us = message.time_us
+    if time_us is not None and hosted.session is not None and hosted.session.gaps is not None:
+        time_us += n_known * hosted.session.gaps.period_us
+    payload = message.payload[n_known * hosted.frame_bytes :]
+    return Frame(message.handle, message.seq + n_known, payload, message.n - n_known, time_us)
 
 
-def fork(hub: Hub, peer: Peer, message: Fork, now_ns: int) -> None:
-    """Copy a session, after the frames sent before."""
-    link = _live(peer, message.handle, "fork")
-    order.handle_after(_state(peer, message.new_handle), "fork_into", message.new_handle)
-    _check_new(hub, peer, message.session_id)
-    hub.finish(link, now_ns)
-    _welcome(hub, peer, message.new_handle, link.session.fork(session_id=message.session_id), resumed=True)
+def _repeat(hub: Hub, peer: Peer, hosted: Hosted, seq: int, n: int, fault: SequenceError) -> None:
+    """Answer frames that were taken before from the ring; those that still wait will be answered anyway."""
+    end_seq = min(seq + n, hosted.n_applied)
+    pieces: list[Piece] = list(hosted.ring.between(seq, end_seq))
+    if sum(piece.n for piece in pieces) < end_seq - seq:
+        raise fault
+    hub.tally.n_duplicates += 1
+    for piece in pieces:
+        peer.outbox.put_piece(hosted.handle, piece)
+    hub.dirty[peer] = None
 
 
 def reset(hub: Hub, peer: Peer, message: Reset, now_ns: int) -> None:
     """Return a session's state to its start, after the frames sent before."""
-    link = _live(peer, message.handle, "reset")
-    hub.finish(link, now_ns)
-    link.session.reset()
-    peer.send(Ack(message.handle, "reset", link.session.applied_seq))
+    hosted = live(peer, message.handle, "reset")
+    session = hub.finish(hosted, now_ns)
+    session.reset(message.warm_frames)
+    hub.note_change(hosted)
+    peer.send(Ack(message.handle, "reset", session.applied_seq, hosted.durable_seq))
 
 
 def flush(hub: Hub, peer: Peer, message: Flush, now_ns: int) -> None:
     """Answer every frame sent before, and then say so."""
-    link = _live(peer, message.handle, "flush")
-    hub.finish(link, now_ns)
-    peer.send(Ack(message.handle, "flush", link.session.applied_seq))
+    hosted = live(peer, message.handle, "flush")
+    if hosted.session is not None:
+        hub.finish(hosted, now_ns)
+    peer.send(Ack(message.handle, "flush", hosted.n_applied - 1, hosted.durable_seq))
 
 
 def snapshot(hub: Hub, peer: Peer, message: Snapshot, now_ns: int) -> None:
     """Hand out a session's state as bytes, after the frames sent before."""
-    link = _live(peer, message.handle, "snapshot")
-    hub.finish(link, now_ns)
-    peer.send(Snapshotted(message.handle, link.session.next_seq, link.session.snapshot()))
+    session = hub.finish(live(peer, message.handle, "snapshot"), now_ns)
+    peer.send(Snapshotted(message.handle, session.next_seq, session.snapshot()))
+
+
+def rollback(hub: Hub, peer: Peer, message: Rollback, now_ns: int) -> None:
+    """Take a session back to an earlier snapshot, after the frames sent before."""
+    hosted = live(peer, message.handle, "rollback")
+    session = hub.finish(hosted, now_ns)
+    session.rollback(message.payload)
+    hosted.turn_back()
+    hub.note_change(hosted)
+    peer.send(Ack(message.handle, "rollback", session.applied_seq, hosted.durable_seq))
 
 
 def close(hub: Hub, peer: Peer, message: Close, now_ns: int) -> None:
     """End a session after the frames sent before."""
-    link = _live(peer, message.handle, "close")
-    hub.finish(link, now_ns)
-    peer.end(link, "closed")
-
-
-def _state(peer: Peer, handle: int) -> order.HandleState:
-    return order.LIVE if handle in peer.links else order.FREE
-
-
-def _live(peer: Peer, handle: int, event: order.Event) -> Link:
-    order.handle_after(_state(peer, handle), event, handle)
-    return peer.links[handle]
-
-
-def _check_id(hub: Hub, name: str, text: str) -> None:
-    most = hub.limits.max_id_chars
-    if not 1 <= len(text) <= most:
-        raise OptionError(f"{name} must have 1 to {most} characters, got {len(text)}")
-
-
-def _check_new(hub: Hub, peer: Peer, session_id: str | None) -> None:
-    if session_id is not None:
-        _check_id(hub, "session_id", session_id)
-    most = hub.limits.max_sessions_per_connection
-    if len(peer.links) >= most:
-        raise CapacityError(f"expected at most {most} open sessions on a connection")
-
-
-def _welcome(hub: Hub, peer: Peer, handle: int, session: Session, resumed: bool) -> None:
-    hub.link(Link(session, peer, handle))
-    peer.send(opened(session, handle, resumed, hub.limits))
+    hosted = live(peer, message.handle, "close")
+    if hosted.session is not None:
+        hub.finish(hosted, now_ns)
+    hub.end_session(hosted, "closed", is_forgotten=True)
 
 
 def _wrong_size(n: int, frame_bytes: int, payload_bytes: int) -> FrameError:
@@ -166,6 +167,7 @@ VERBS: Mapping[type, tuple[order.Event, Verb]] = {
     Reset: ("reset", reset),
     Flush: ("flush", flush),
     Snapshot: ("snapshot", snapshot),
+    Rollback: ("rollback", rollback),
     Close: ("close", close),
 }
 """Type of message -> its event in `wire.order`, and what it does."""

@@ -32,9 +32,8 @@ class Stored:
 
     def __post_init__(self) -> None:
         check_id(self.session_id)
-        for name, count in (("epoch", self.epoch), ("next_seq", self.next_seq)):
-            if not isinstance(count, int) or not 0 <= count <= MAX_COUNT:
-                raise OptionError(f"{name} must be an integer of 0 to {MAX_COUNT}, got {count!r}")
+        check_count("epoch", self.epoch)
+        check_count("next_seq", self.next_seq)
         if not isinstance(self.snapshot, bytes):
             raise OptionError(f"a snapshot must be bytes, got {type(self.snapshot).__name__}")
 
@@ -53,6 +52,29 @@ def check_id(session_id: str) -> None:
         raise OptionError(f"a session id must be a string that is not empty, got {session_id!r}")
 
 
+def check_count(name: str, count: int) -> None:
+    """Check that an epoch or a seq can be kept.
+
+    Raises:
+        OptionError: it is no integer of 0 to `MAX_COUNT`.
+    """
+    if not isinstance(count, int) or not 0 <= count <= MAX_COUNT:
+        raise OptionError(f"{name} must be an integer of 0 to {MAX_COUNT}, got {count!r}")
+
+
+def check_owners(owners: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
+    """The pairs of session id and epoch as a list.
+
+    Raises:
+        OptionError: one of them cannot be kept.
+    """
+    checked = list(owners)
+    for session_id, epoch in checked:
+        check_id(session_id)
+        check_count("epoch", epoch)
+    return checked
+
+
 class Store(Protocol):
     """Keeps the last snapshot of each session, and knows its owner by an epoch.
 
@@ -60,7 +82,7 @@ class Store(Protocol):
     clock, in seconds; it must outlast a restart, as `time.time` does.
 
     Every call raises StoreError when the place that keeps the snapshots fails (what it held is still there), UsageError
-    after `close`, and OptionError for an id that cannot be kept.
+    after `close`, and OptionError for an id or an epoch that cannot be kept.
     """
 
     def save(self, records: Sequence[Stored], now_s: float) -> list[str]:
@@ -77,22 +99,35 @@ class Store(Protocol):
         Records of one session are taken in the order in which they stand. A failed save may be repeated.
         """
 
+    def insert(self, record: Stored, now_s: float) -> bool:
+        """Keep the record of a session that is not stored yet; False, and nothing changes, if it is."""
+
     def load(self, session_id: str) -> Stored | None:
         """The record of a session, or None. To go on from it, `claim` it."""
 
-    def claim(self, session_id: str, now_s: float, *, held_epoch: int | None = None) -> Stored | None:
-        """Become the owner of a stored session: its epoch is raised by one, and the record returned bears the new one.
+    def claim(
+        self, session_id: str, now_s: float, *, held_epoch: int | None = None, least_epoch: int = 0
+    ) -> Stored | None:
+        """Become the owner of a stored session: its epoch is raised, and the record returned bears the new one.
 
         Whoever holds a lower epoch is fenced from then on. Two who claim at once get different epochs, and the later
         one is the owner. Its first save may be of any next_seq. None if nothing is stored.
 
         Args:
+            least_epoch: raise it to this at least: for an owner who knows of a later one than the store does.
             held_epoch: claim only while this is still the stored epoch, else return None and change nothing: for an
                 owner that rolls back, which must not take the session from somebody who has claimed it since.
         """
 
-    def delete(self, session_ids: Iterable[str]) -> None:
-        """Forget sessions, all in one transaction; an unknown id is no fault. Their epochs are forgotten too."""
+    def delete(self, owners: Iterable[tuple[str, int]]) -> None:
+        """Forget sessions, all in one transaction; an unknown id is no fault. Their epochs are forgotten too.
+
+        A record stays where the stored epoch is higher than the one given: an owner that was fenced does not delete
+        what its successor has saved.
+
+        Args:
+            owners: a session id, and the epoch under which its owner held the session, for each.
+        """
 
     def expire(self, older_than_s: float) -> int:
         """Forget every session that was last saved or claimed before that time; returns how many."""

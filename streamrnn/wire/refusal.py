@@ -6,6 +6,7 @@ from streamrnn.errors import DrainingError, InternalError, MalformedError, Overs
 from streamrnn.wire.codec import WrongKindError
 from streamrnn.wire.messages import Error
 
+DONE = 1000
 GOING_AWAY = 1001
 WRONG_KIND = 1003
 NOT_A_MESSAGE = 1007
@@ -13,6 +14,7 @@ POLICY = 1008
 TOO_LARGE = 1009
 INTERNAL = 1011
 RESTART = 1012
+TAKEN_OVER = 4001
 
 _CLOSE_CODES: tuple[tuple[type[StreamrnnError], int], ...] = (
     (WrongKindError, WRONG_KIND),

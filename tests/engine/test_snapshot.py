@@ -210,12 +210,19 @@ def test_another_model(session):
     ids=str,
 )
 def test_a_crafted_header(engine, session, changes):
-    if changes == {"n_id": 0, "n_decoder": 13}:  # a nameless session is not refused by its bytes, but by its name
-        assert engine.restore(crafted(session, **changes), "named").id == "named"
-        with pytest.raises(OptionError):
-            engine.restore(crafted(session, **changes))
-        return
     refused(engine, crafted(session, **changes))
+
+
+def test_a_nameless_session_is_refused_by_its_name(engine, session):
+    n_id = len(session.id.encode())
+    body = session.snapshot()[:-16]
+    nameless = body[:HEADER_BYTES] + body[HEADER_BYTES + n_id :]
+    names = list(snapshot._HEADER.unpack_from(nameless))
+    names[6] = 0
+    blob = sealed(snapshot._HEADER.pack(*names) + nameless[HEADER_BYTES:])
+    assert engine.restore(blob, "named").id == "named"
+    with pytest.raises(OptionError):
+        engine.restore(blob)
 
 
 def test_the_highest_count_goes_on(session, model):

@@ -100,7 +100,7 @@ async def test_bad_messages_are_answered_and_end_the_connection(server, bad, cod
         opcode, payload = await raw.frame()
         assert (opcode, close_in(payload)) == (8, close_code)
         assert await raw.rest() == b""
-        await settled(lambda: server.hub.n_sessions == 1)
+        await settled(lambda: server.hub.roster.n_parked == 1)  # it can be resumed
         await bystander.say(m.Flush(1))
         assert await bystander.hear() == m.Ack(1, "flush", -1)
 
@@ -135,15 +135,33 @@ async def test_json_that_is_no_message(server, payload):
         assert await client.close_code() == 1007
 
 
-async def test_a_client_that_vanishes_leaves_nothing(server):
+async def test_a_client_that_vanishes_leaves_its_session_parked(server):
     async with raw_of(server.port, shake=True) as raw:
         await raw.send(masked(OPEN) + masked(CODEC.encode(frame(1, 0, random_frames(20)))) + masked(OPEN)[:9])
         await raw.frame()
         assert server.hub.n_sessions == 1
         raw.writer.transport.abort()
-    await settled(lambda: not server.connections)
-    assert (server.hub.n_sessions, server.hub.n_pending, len(server.hub.peers)) == (0, 0, 0)
+    await settled(lambda: server.hub.roster.n_parked == 1)
+    assert not server.connections
+    assert (server.hub.n_sessions, server.hub.n_pending, len(server.hub.peers)) == (1, 0, 0)
     assert server.hub.engine.n_sessions == 0
+
+
+@pytest.mark.parametrize("code", [1001, 1002, 3000, 4000])
+async def test_a_client_that_closes_with_another_code_than_1000_leaves_its_session_parked(server, code):
+    async with raw_of(server.port, shake=True) as raw:
+        await raw.send(masked(OPEN) + masked(code.to_bytes(2, "big"), 8))
+        await raw.rest()
+    await settled(lambda: not server.connections)
+    assert (server.hub.n_sessions, server.hub.roster.n_parked) == (1, 1)
+
+
+async def test_a_close_without_a_code_leaves_its_session_parked(server):
+    async with raw_of(server.port, shake=True) as raw:
+        await raw.send(masked(OPEN) + masked(b"", 8))
+        await raw.rest()
+    await settled(lambda: not server.connections)
+    assert (server.hub.n_sessions, server.hub.roster.n_parked) == (1, 1)
 
 
 async def test_a_websocket_that_is_closed_properly(server):
@@ -213,7 +231,7 @@ async def test_a_slow_reader_is_dropped_and_no_other(serve):
                 seq += 128
                 assert not raw.writer.transport.is_closing()
         assert server.hub.tally.n_slow_readers == 1
-        await settled(lambda: server.hub.n_sessions == 1)
+        await settled(lambda: server.hub.roster.n_parked == 1)
         await bystander.say(frame(1, 0, xs[:1]))
         np.testing.assert_array_equal(values([await bystander.hear()], 1, 2), offline("lstm", xs[:1]))
 

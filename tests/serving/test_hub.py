@@ -12,7 +12,7 @@ from streamrnn.wire.codec import JSON, MSGPACK
 from tests.serving.house import MODELS, Caller, frame, make_hub, offline, random_frames, values
 
 
-def test_a_closed_connection_takes_its_sessions_with_it():
+def test_a_client_that_is_done_takes_its_sessions_with_it():
     hub = make_hub()
     one, two = Caller(hub), Caller(hub, JSON)
     one.open(1)
@@ -20,11 +20,38 @@ def test_a_closed_connection_takes_its_sessions_with_it():
     xs = random_frames(3)
     one.say(frame(1, 0, xs))
     two.say(frame(1, 0, xs))
-    hub.detach(one.peer)
+    one.leave()
     assert (hub.n_sessions, len(hub.peers), hub.n_pending) == (1, 1, 3)
     np.testing.assert_array_equal(values(two.ticked(), 1, 2), offline("lstm", xs))
-    hub.detach(two.peer)
+    two.leave()
     assert (hub.n_sessions, len(hub.peers), hub.engine.n_sessions) == (0, 0, 0)
+
+
+def test_a_connection_that_is_lost_leaves_its_sessions_parked_once_all_is_stepped():
+    hub = make_hub()
+    one, two = Caller(hub), Caller(hub, JSON)
+    one.open(1, session_id="idle")
+    one.open(2, session_id="busy")
+    two.open(1)
+    xs = random_frames(3)
+    one.say(frame(2, 0, xs))
+    two.say(frame(1, 0, xs))
+    one.vanish()
+    assert (hub.n_sessions, len(hub.peers), hub.n_pending, hub.roster.n_parked) == (3, 1, 6, 1)
+    np.testing.assert_array_equal(values(two.ticked(), 1, 2), offline("lstm", xs))
+    assert (hub.n_sessions, hub.engine.n_sessions, hub.roster.n_parked) == (3, 1, 2)
+    busy = hub.roster.find("busy")
+    assert busy is not None and (busy.life, busy.next_seq, busy.n_applied) == ("parked", 3, 3)
+
+
+def test_a_connection_that_is_lost_twice_is_lost_once():
+    hub = make_hub()
+    caller = Caller(hub)
+    caller.open(1)
+    caller.vanish()
+    caller.vanish()
+    caller.leave()
+    assert (hub.n_sessions, hub.roster.n_parked, len(hub.peers)) == (1, 1, 0)
 
 
 def test_a_tick_marks_the_peers_that_have_something_to_write():

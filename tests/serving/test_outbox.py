@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from streamrnn.limits import Limits
 from streamrnn.serving import outbox as module
 from streamrnn.serving.outbox import MAX_PAYLOAD_BYTES, Outbox, in_columns
+from streamrnn.serving.ring import Piece
 from streamrnn.wire import messages as m
 from streamrnn.wire.codec import MSGPACK, Codec
 
@@ -18,6 +19,10 @@ CODEC = Codec(MSGPACK, Limits())
 
 def rows(n, size=2, start=0.0):
     return (np.arange(n * size, dtype=np.float32) + np.float32(start)).reshape(n, size)
+
+
+def piece(seq, ys, **flags):
+    return Piece(seq, len(ys), ys.tobytes(), **flags)
 
 
 def taken(box):
@@ -35,27 +40,67 @@ def test_it_forgets_what_it_gave():
 def test_outputs_that_continue_each_other_are_joined():
     box = Outbox(CODEC.encode)
     ys = rows(6)
-    box.put_outputs(1, 10, ys[:2])
-    box.put_outputs(1, 12, ys[2:3])
-    box.put_outputs(1, 13, ys[3:])
+    box.put_piece(1, piece(10, ys[:2]))
+    box.put_piece(1, piece(12, ys[2:3]))
+    box.put_piece(1, piece(13, ys[3:]))
     assert taken(box) == [m.Output(1, 10, ys.tobytes(), 6)]
 
 
 def test_nothing_is_joined_across_another_message_or_session():
     box = Outbox(CODEC.encode)
-    box.put_outputs(1, 0, rows(1))
-    box.put_outputs(2, 0, rows(1))
-    box.put_outputs(1, 1, rows(1))
+    box.put_piece(1, piece(0, rows(1)))
+    box.put_piece(2, piece(0, rows(1)))
+    box.put_piece(1, piece(1, rows(1)))
     box.put(m.Ack(1, "flush", 1))
-    box.put_outputs(1, 2, rows(1))
+    box.put_piece(1, piece(2, rows(1)))
     assert [type(message) for message in taken(box)] == [m.Output, m.Output, m.Output, m.Ack, m.Output]
+
+
+def test_what_has_no_output_stands_in_its_place():
+    box = Outbox(CODEC.encode)
+    box.put_piece(1, piece(0, rows(2)))
+    box.put_piece(1, Piece(2, 3, b"", is_stepped=False))
+    box.put_piece(1, Piece(5, 1, b""))
+    box.put_piece(1, piece(6, rows(1)))
+    got = taken(box)
+    assert got[1:3] == [m.Skipped(1, 2, 3, False), m.Skipped(1, 5, 1, True)]
+    assert [(reply.seq, reply.n) for reply in (got[0], got[3])] == [(0, 2), (6, 1)]
+
+
+def test_flags_are_of_the_first_frame_of_a_message():
+    box = Outbox(CODEC.encode)
+    box.put_piece(1, piece(0, rows(1), filled=4))
+    box.put_piece(1, piece(1, rows(2)))
+    box.put_piece(1, piece(3, rows(1), was_reset=True))
+    box.put_piece(1, piece(4, rows(1)))
+    assert [(reply.seq, reply.n, reply.filled, reply.was_reset) for reply in taken(box)] == [
+        (0, 3, 4, False),
+        (3, 2, 0, True),
+    ]
+
+
+def test_flags_of_a_run_that_is_split_stay_with_its_first_frame():
+    box = Outbox(CODEC.encode)
+    box.put_piece(1, piece(0, rows(3, MAX_PAYLOAD_BYTES // 8), filled=2, was_reset=True))
+    assert [(reply.seq, reply.n, reply.filled, reply.was_reset) for reply in taken(box)] == [
+        (0, 2, 2, True),
+        (2, 1, 0, False),
+    ]
+
+
+def test_columns_carry_no_flags():
+    box = Outbox(CODEC.encode)
+    box.is_columnar = True
+    for handle in range(3):
+        box.put_piece(handle, piece(0, rows(1), filled=int(handle == 1)))
+    assert [type(message) for message in taken(box)] == [m.Output] * 3
 
 
 def test_a_large_run_is_split():
     box = Outbox(CODEC.encode)
     size = MAX_PAYLOAD_BYTES // 16  # four outputs fill a message
     ys = rows(10, size)
-    box.put_outputs(3, 5, ys)
+    box.put_piece(3, piece(5, ys))
     got = taken(box)
     assert [(reply.seq, reply.n) for reply in got] == [(5, 4), (9, 4), (13, 2)]
     assert b"".join(reply.payload for reply in got) == ys.tobytes()
@@ -64,7 +109,7 @@ def test_a_large_run_is_split():
 def test_a_single_output_larger_than_a_message_leaves_whole():
     box = Outbox(CODEC.encode)
     ys = rows(2, MAX_PAYLOAD_BYTES // 4 + 1)
-    box.put_outputs(1, 0, ys)
+    box.put_piece(1, piece(0, ys))
     assert [(reply.seq, reply.n, len(reply.payload)) for reply in taken(box)] == [
         (0, 1, MAX_PAYLOAD_BYTES + 4),
         (1, 1, MAX_PAYLOAD_BYTES + 4),
@@ -75,7 +120,7 @@ def test_joining_stops_at_the_largest_payload():
     box = Outbox(CODEC.encode)
     half = rows(1, MAX_PAYLOAD_BYTES // 8)
     for seq in range(3):
-        box.put_outputs(1, seq, half)
+        box.put_piece(1, piece(seq, half))
     assert [(reply.seq, reply.n) for reply in taken(box)] == [(0, 2), (2, 1)]
 
 
@@ -124,6 +169,6 @@ def test_columns_stop_at_the_largest_payload(monkeypatch):
 def test_columns_are_for_those_who_asked(is_columnar):
     box = Outbox(CODEC.encode)
     box.is_columnar = is_columnar
-    box.put_outputs(1, 0, rows(1))
-    box.put_outputs(2, 0, rows(1))
+    box.put_piece(1, piece(0, rows(1)))
+    box.put_piece(2, piece(0, rows(1)))
     assert len(taken(box)) == (1 if is_columnar else 2)

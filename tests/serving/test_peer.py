@@ -31,6 +31,11 @@ def test_open_tells_what_the_client_needs(caller):
         m.Port(2),
         ("a", "b"),
         32,
+        "token-" + "1".zfill(37),
+        False,
+        -1,
+        60_000,
+        120_000,
     )
     assert caller.open(6, "token").input == m.Port(1, "token", 7)
 
@@ -61,7 +66,6 @@ def test_outputs_of_one_session_leave_as_one_message(caller):
         (m.Frame(1, 3, np.array([1, np.nan, 1], np.float32).tobytes()), "bad_frame"),
         (m.Frame(1, 3, np.array([1, 1, 1, -np.inf, 0, 0], np.float32).tobytes(), 2), "bad_frame"),
         (m.Frame(1, 4, b"\0" * 12), "bad_seq"),
-        (m.Frame(1, 2, b"\0" * 12), "bad_seq"),
         (m.Frame(1, 3, b"\0" * 12 * 33, 33), "queue_full"),
     ],
 )
@@ -218,7 +222,15 @@ def test_close_answers_what_was_sent_and_frees_the_handle(caller):
     assert caller.open(1, session_id="same").next_seq == 0
 
 
-LIVE = [m.Frame(9, 0, b"\0" * 12), m.Reset(9), m.Flush(9), m.Snapshot(9), m.Fork(9, 10), m.Close(9)]
+LIVE = [
+    m.Frame(9, 0, b"\0" * 12),
+    m.Reset(9),
+    m.Flush(9),
+    m.Snapshot(9),
+    m.Rollback(9, b""),
+    m.Fork(9, 10),
+    m.Close(9),
+]
 
 
 @pytest.mark.parametrize("message", LIVE, ids=lambda message: str(message.__struct_config__.tag))
@@ -292,7 +304,7 @@ def test_what_is_no_message_ends_the_connection_and_no_other(caller, payload):
     (reply,) = caller.heard()
     assert (reply.code, reply.scope) == ("malformed", "connection")
     assert caller.peer.close_code == 1007
-    assert caller.hub.n_sessions == 1
+    assert (caller.hub.n_sessions, caller.hub.roster.n_parked) == (2, 1), "it can be resumed"
     assert caller.say(m.Flush(1)) == []
     assert other.say(m.Flush(1)) == [m.Ack(1, "flush", -1)]
 

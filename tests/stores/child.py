@@ -1,4 +1,4 @@
-"""A process of its own at a store, to be killed or raced: `child.py save|claim|open PATH [N]`.
+"""A process of its own at a store, to be killed or raced: `child.py save|claim|open PLACE [N]`.
 
 It says on stdout what it has done, a line each, and waits for a line on stdin before it starts.
 """
@@ -21,7 +21,8 @@ if __name__ == "__main__":
     sys.modules["streamrnn"] = house
 
 from streamrnn.stores.sqlite import SqliteStore
-from streamrnn.stores.store import Stored
+from streamrnn.stores.store import Store, Stored
+from streamrnn.stores.valkey import ValkeyStore
 
 N_SESSIONS = 8
 
@@ -46,7 +47,7 @@ def say(n: int) -> None:
     os.write(1, b"%d\n" % n)
 
 
-def save(store: SqliteStore, n_saves: int) -> None:
+def save(store: Store, n_saves: int) -> None:
     """Save all sessions again and again, going on from what is there; after `n_saves` die as by `kill -9`."""
     last = store.load("s0")
     first = last.next_seq + 1 if last else 0
@@ -57,7 +58,7 @@ def save(store: SqliteStore, n_saves: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def claim(store: SqliteStore, n_claims: int) -> None:
+def claim(store: Store, n_claims: int) -> None:
     """Claim one session again and again."""
     for n in range(n_claims):
         claimed = store.claim("s0", float(n))
@@ -67,9 +68,10 @@ def claim(store: SqliteStore, n_claims: int) -> None:
 
 def main() -> None:
     """Do one of the above."""
-    verb, path, n = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    verb, place, n = sys.argv[1], sys.argv[2], int(sys.argv[3])
     sys.stdin.readline()
-    with SqliteStore(path, busy_timeout_s=60) as store:
+    made: Store = ValkeyStore(place, timeout_s=60) if "://" in place else SqliteStore(place, busy_timeout_s=60)
+    with made as store:
         {"save": save, "claim": claim, "open": lambda store, n: store.save([Stored(f"s{n}", 0, 0, b"")], 0.0)}[verb](
             store, n
         )

@@ -26,7 +26,7 @@ class TestSave:
         store.save([record, A], 0.0)
         assert store.load(session_id) == record
         assert set(store.session_ids()) == {session_id, "a"}
-        store.delete([session_id])
+        store.delete([(session_id, 1)])
         assert store.session_ids() == ["a"]
 
     @pytest.mark.parametrize("n_bytes", [0, 1, 5_000_000])
@@ -34,6 +34,14 @@ class TestSave:
         record = Stored("a", MAX_COUNT, MAX_COUNT, bytes(range(256)) * (n_bytes // 256 + 1))
         store.save([record], 0.0)
         assert store.load("a") == record
+
+    def test_thousands_of_sessions_are_one_save(self, store):
+        records = [Stored(f"s{n:04}", n, n, n.to_bytes(2, "little") * 1024) for n in range(2000)]
+        assert store.save(records, 1.0) == []
+        assert store.session_ids() == [record.session_id for record in records]
+        assert [store.load(record.session_id) for record in records] == records
+        fenced = store.save([Stored(record.session_id, 1000, 0, b"") for record in records], 2.0)
+        assert fenced == [f"s{n:04}" for n in range(1000, 2000)]
 
     def test_nothing_to_save_is_no_fault(self, store):
         assert store.save([], 1.0) == []
@@ -67,6 +75,24 @@ class TestFence:
         store.save([B], 1.0)
         assert store.save([Stored("b", 4, 0, b"anew")], 2.0) == []
         assert store.load("b") == Stored("b", 4, 0, b"anew")
+
+    @pytest.mark.parametrize("count", [9, 99, 2**31 - 1, 2**53, 2**53 + 1, MAX_COUNT - 2, MAX_COUNT - 1])
+    def test_counts_that_differ_by_one_are_told_apart(self, store, count):
+        seqs, epochs = Stored("a", 5, count + 1, b"seq"), Stored("b", count + 1, 5, b"epoch")
+        store.save([seqs, epochs], 1.0)
+        assert store.save([Stored("a", 5, count, b""), Stored("b", count, MAX_COUNT, b"")], 2.0) == ["a", "b"]
+        assert (store.load("a"), store.load("b")) == (seqs, epochs)
+        assert store.save([seqs, epochs], 3.0) == []
+        assert store.claim("b", 4.0, held_epoch=count) is None
+        store.delete([("b", count)])
+        assert store.load("b") == epochs
+        store.delete([("b", count + 1)])
+        assert store.load("b") is None
+
+    @pytest.mark.parametrize("epoch", [0, 9, 2**53, 2**53 + 1, MAX_COUNT - 1])
+    def test_a_claim_raises_any_epoch_by_one(self, store, epoch):
+        store.save([Stored("a", epoch, MAX_COUNT, b"")], 1.0)
+        assert store.claim("a", 2.0, held_epoch=epoch) == Stored("a", epoch + 1, MAX_COUNT, b"") == store.load("a")
 
     def test_records_of_one_session_are_taken_in_order(self, store):
         later = Stored("a", 0, 11, b"later")
@@ -118,10 +144,25 @@ class TestClaim:
 class TestForget:
     def test_delete_forgets_what_it_names(self, store):
         store.save([A, B], 1.0)
-        store.delete(session_id for session_id in ("a", "unknown", "a"))
+        store.delete((session_id, 0) for session_id in ("a", "unknown", "a"))
         assert store.session_ids() == ["b"]
         store.delete([])
         assert store.save([Stored("a", 0, 0, b"new")], 2.0) == []
+
+    def test_an_owner_that_was_fenced_does_not_delete_what_its_successor_holds(self, store):
+        store.save([A, B], 1.0)
+        claimed = store.claim("b", 2.0)
+        store.delete([("a", 0), ("b", 3)])
+        assert (store.load("a"), store.load("b")) == (None, claimed)
+        store.delete([("b", 4)])
+        assert store.session_ids() == []
+
+    @pytest.mark.parametrize("epoch", [-1, MAX_COUNT + 1, 0.0, None, "0"])
+    def test_an_epoch_that_cannot_be_kept_is_refused(self, store, epoch):
+        store.save([A, B], 1.0)
+        with pytest.raises(OptionError):
+            store.delete([("a", 0), ("b", epoch)])
+        assert store.session_ids() == ["a", "b"]
 
     def test_expire_forgets_what_was_saved_before(self, store):
         store.save([A, B, Stored("c", 0, 0, b"")], 10.0)
@@ -146,7 +187,7 @@ class TestEnd:
             lambda store: store.save([], 1.0),
             lambda store: store.load("a"),
             lambda store: store.claim("a", 1.0),
-            lambda store: store.delete(["a"]),
+            lambda store: store.delete([("a", 0)]),
             lambda store: store.expire(1.0),
             lambda store: store.session_ids(),
         ],
@@ -160,7 +201,7 @@ class TestEnd:
 
     @pytest.mark.parametrize("session_id", ["", "\ud800", None, b"a"])
     def test_an_id_that_cannot_be_kept_is_refused(self, store, session_id):
-        calls = (store.load, lambda bad: store.claim(bad, 1.0), lambda bad: store.delete(["a", bad]))
+        calls = (store.load, lambda bad: store.claim(bad, 1.0), lambda bad: store.delete([("a", 0), (bad, 0)]))
         for call in (*calls, lambda bad: Stored(bad, 0, 0, b"")):
             with pytest.raises(OptionError):
                 call(session_id)

@@ -1,4 +1,4 @@
-"""Any order of calls does in every store what it does in a dictionary of tuples; a file may be closed in between."""
+"""Any order of calls does in every store what it does in a dictionary of tuples; it may be closed in between."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from streamrnn.stores import MemoryStore, SqliteStore, Store, Stored
+from streamrnn.stores.valkey import ValkeyStore
+from tests.stores.conftest import TIMEOUT_S
+from tests.stores.servers import Server
 
 IDS = st.sampled_from(["a", "b", "ü", "nul\0"])
 COUNTS = st.integers(0, 3)
@@ -51,11 +55,12 @@ class InMemory(RuleBasedStateMachine):
             kept[0], kept[3] = kept[0] + 1, now_s
             assert claimed == Stored(session_id, *kept[:3])
 
-    @rule(session_ids=st.lists(IDS))
-    def delete(self, session_ids):
-        self.store.delete(session_ids)
-        for session_id in session_ids:
-            self.model.pop(session_id, None)
+    @rule(owners=st.lists(st.tuples(IDS, COUNTS)))
+    def delete(self, owners):
+        self.store.delete(owners)
+        for session_id, epoch in owners:
+            if session_id in self.model and self.model[session_id][0] <= epoch:
+                del self.model[session_id]
 
     @rule(older_than_s=TIMES)
     def expire(self, older_than_s):
@@ -86,6 +91,30 @@ class InAFile(InMemory):
         self.folder.cleanup()
 
 
+class OnAServer(InMemory):
+    server: Server
+
+    def make(self) -> Store:
+        self.server.ask("FLUSHALL")
+        return ValkeyStore(self.server.url, timeout_s=TIMEOUT_S)
+
+    @rule()
+    def reopen(self):
+        self.store.close()
+        self.store = ValkeyStore(self.server.url, timeout_s=TIMEOUT_S)
+
+    @rule()
+    def forget_the_scripts(self):
+        self.server.ask("SCRIPT", "FLUSH")
+
+
+@pytest.fixture(scope="module")
+def on_a_server(shared_server):
+    OnAServer.server = shared_server
+
+
 TestMemoryStore = InMemory.TestCase
 TestSqliteStore = InAFile.TestCase
 TestSqliteStore.settings = settings(max_examples=max(settings().max_examples // 4, 25), stateful_step_count=30)
+TestValkeyStore = pytest.mark.usefixtures("on_a_server")(OnAServer.TestCase)
+TestValkeyStore.settings = TestSqliteStore.settings

@@ -1,4 +1,4 @@
-"""Processes that are killed, and processes that race: a file keeps whole saves, and one epoch for each claim."""
+"""Processes that are killed, and processes that race: a store keeps whole saves, and one epoch for each claim."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from streamrnn.stores import SqliteStore, Stored
+from streamrnn.stores import SqliteStore, Stored, open_store
 from tests.stores import child
 from tests.stores.child import N_SESSIONS, save_of
 
 TIMEOUT_S = 120
 
 
-def start(verb: str, path: Path, n: int = 0) -> subprocess.Popen[str]:
+def start(verb: str, place: Path | str, n: int = 0) -> subprocess.Popen[str]:
     """A child that waits for a line before it starts."""
-    command = [sys.executable, child.__file__, verb, str(path), str(n)]
+    command = [sys.executable, child.__file__, verb, str(place), str(n)]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
@@ -37,9 +37,9 @@ def run(children: list[subprocess.Popen[str]]) -> list[list[int]]:
     return [[int(line) for line in process.communicate(timeout=TIMEOUT_S)[0].split()] for process in children]
 
 
-def last_save(path):
-    """The save that a file holds, all of it and nothing of another; -1 before the first."""
-    with SqliteStore(path) as store:
+def last_save(place):
+    """The save that a store holds, all of it and nothing of another; -1 before the first."""
+    with open_store(place) as store:
         records = [store.load(session_id) for session_id in store.session_ids()]
     saves = {save_of(record.snapshot, record.session_id) for record in records}
     assert saves == {record.next_seq for record in records}
@@ -50,19 +50,27 @@ def last_save(path):
     return last
 
 
-def test_a_kill_at_any_moment_leaves_whole_saves(path):
+@pytest.fixture(params=["sqlite", "valkey"])
+def place(request):
+    """A path or a URL, of an empty store that processes can share."""
+    if request.param == "sqlite":
+        return request.getfixturevalue("path")
+    return request.getfixturevalue("server").url
+
+
+def test_a_kill_at_any_moment_leaves_whole_saves(place):
     seed = random.randrange(2**32)
     print("seed", seed)
     rng = random.Random(seed)
     for _ in range(20):
-        with start("save", path) as process:
+        with start("save", place) as process:
             go(process)
             said = [int(process.stdout.readline()) for _ in range(rng.randrange(1, 30))]
             hashlib.sha256(bytes(rng.randrange(4_000_000)))  # some more of a save passes
             process.kill()
             said += [int(line) for line in process.stdout]
         assert said == list(range(said[0], said[-1] + 1)), "each child goes on where the file stands"
-        assert last_save(path) in (said[-1], said[-1] + 1), "what was said is kept; one more may be, unsaid"
+        assert last_save(place) in (said[-1], said[-1] + 1), "what was said is kept; one more may be, unsaid"
 
 
 @pytest.fixture
@@ -103,10 +111,10 @@ def test_a_log_with_a_flipped_bit_leaves_an_earlier_save(remains, with_log):
         assert -1 <= last_save(with_log(bytes(log))) <= 9
 
 
-def test_two_processes_that_claim_at_once_get_different_epochs(path):
-    with SqliteStore(path) as store:
+def test_two_processes_that_claim_at_once_get_different_epochs(place):
+    with open_store(place) as store:
         store.save([Stored("s0", 0, 0, b"")], 0.0)
-    epochs = run([start("claim", path, 200), start("claim", path, 200)])
+    epochs = run([start("claim", place, 200), start("claim", place, 200)])
     assert sorted(epochs[0] + epochs[1]) == list(range(1, 401))
     assert all(mine == sorted(mine) for mine in epochs)
 

@@ -14,7 +14,7 @@ from streamrnn.limits import Limits
 from streamrnn.wire import messages as m
 from streamrnn.wire.codec import JSON, Codec
 from streamrnn.wire.refusal import close_code_of
-from tests.wire.make_dialogues import sum_hub
+from tests.wire.make_dialogues import Stage, dialogues
 from tests.wire.make_vectors import CLIENT, FOLDER, SERVER, golden, malformed, plain
 
 
@@ -51,6 +51,7 @@ def independent(vector: dict[str, Any]) -> dict[str, Any]:
 def test_the_files_are_those_that_the_script_makes():
     assert golden() == MESSAGES
     assert malformed() == MALFORMED
+    assert dialogues() == DIALOGUES
 
 
 def test_every_type_stands_in_both_encodings():
@@ -92,27 +93,26 @@ def test_malformed_bytes_are_refused_as_written(vector):
 
 @pytest.mark.parametrize("vector", DIALOGUES, ids=name_of)
 def test_a_hub_plays_the_server_of_each_dialogue(vector):
-    hub = sum_hub()
-    peer = hub.attach(vector["sub_protocol"])
-    codec = peer.codec
+    stage = Stage(vector["sub_protocol"])
+    codec = stage.peer.codec
     replies: list[bytes] = []
     for step in vector["steps"]:
         if step["from"] != "server" and replies:
             raise AssertionError(f"a reply that the dialogue does not have: {replies[0]!r}")
         if step["from"] == "client":
-            peer.receive(bytes.fromhex(step["hex"]), codec.is_text, 0)
+            stage.receive(bytes.fromhex(step["hex"]))
         elif step["from"] == "event":
-            hub.drain(step["deadline_ms"]) if step["event"] == "drain" else hub.end(0)
+            stage.happen(step)
         else:
             if not replies:
-                replies = peer.take()
+                replies = stage.peer.take()
             if not replies:
-                hub.tick(0)
-                replies = peer.take()
+                stage.tick()
+                replies = stage.peer.take()
             expected = plain(codec.decode_server(bytes.fromhex(step["hex"]), codec.is_text))
             got = plain(codec.decode_server(replies.pop(0), codec.is_text))
             for key in vector["ignore"]:
                 expected.pop(key, None), got.pop(key, None)
             assert got == expected
-    assert not replies and not peer.take()
-    assert peer.close_code == vector["close_code"]
+    assert not replies and not stage.peer.take()
+    assert stage.peer.close_code == vector["close_code"]

@@ -56,6 +56,7 @@ class Open(Message):
     session_id: str | None = None
     resume_token: str | None = None
     answered_seq: AppliedSeq = -1
+    epoch: Time = 0
     window: Count | None = None
     overload: Literal["reject", "drop_oldest", "skip_output"] = "reject"
     park_ms: Time | None = None
@@ -187,6 +188,7 @@ class Opened(Message):
     durable_seq: AppliedSeq = -1
     park_ms: Time = 0
     expire_ms: Time = 0
+    epoch: Time = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +224,7 @@ class Skipped(Message):
     type: ClassVar[str] = "skipped"
     handle: Handle
     seq: Seq
-    n: Count
+    n: Annotated[int, Range(1, 2**53 - 1)]
     is_stepped: bool
 
 

@@ -1,0 +1,190 @@
+"""A client of the simulated world: the real client's core, driven by a script of calls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+from typing import Any
+
+import numpy as np
+from streamrnn_client.dialogue import Dialogue
+from streamrnn_client.errors import StreamrnnClientError
+from streamrnn_client.ledger import Ledger
+from streamrnn_client.losses import ConnectError, ConnectionLostError
+from streamrnn_client.options import Options
+from streamrnn_client.pending import Pending
+from streamrnn_client.reconnector import Reconnector
+
+from tests.simulation.cable import Cable
+from tests.simulation.clock import Clock
+from tests.simulation.house import SimulatedServer
+from tests.simulation.oracle import Call, Oracle
+
+MAX_WAITING = 12
+
+
+class Visitor:
+    """One client with some sessions. It makes a call whenever a random while has passed, and notes what came of it.
+
+    Args:
+        clock, random: the world's.
+        servers: it dials them in turn.
+        n_sessions, n_calls: its script's size.
+        options: of the client.
+        duplicate_rate: part of its frames that the network delivers twice.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        random: Random,
+        servers: Sequence[SimulatedServer],
+        n_sessions: int,
+        n_calls: int,
+        options: Options,
+        duplicate_rate: float,
+    ) -> None:
+        self._clock = clock
+        self._random = random
+        self._servers = servers
+        self._duplicate_rate = duplicate_rate
+        self._n_calls_left = n_calls * n_sessions
+        self.dialogue = Dialogue(options)
+        self.dialogue.is_attached = False
+        self.reconnector = Reconnector(options, len(servers), random)
+        self.cable: Cable | None = None
+        self.oracles: list[Oracle] = []
+        self._openings: list[Pending] = [self._open() for _ in range(n_sessions)]
+        self._sessions: list[tuple[Ledger, Oracle]] = []
+        self._lose_connection("not dialled yet", is_first=True)
+        self._call_later()
+
+    @property
+    def is_done(self) -> bool:
+        """Every call was made and has its answer, and every session is closed."""
+        is_answered = all(call.pending.done for oracle in self.oracles for call in oracle.calls)
+        return self._n_calls_left <= 0 and not self._openings and is_answered and not self.dialogue.table.ledgers
+
+    # ---- the network
+
+    def _dial(self) -> None:
+        if self.cable is not None and not self.cable.is_cut:
+            return
+        self.reconnector.dialled()
+        cable = Cable(self._clock, self._random, lambda message: None, lambda message: None)
+        receive = self._servers[self.reconnector.index].connect(cable)
+        if receive is None:
+            self._lose_connection("refused")
+            return
+        cable.up._take = self._twice_at_times(receive)
+        cable.down._take = lambda message: self._take(cable, message)
+        cable.on_client_end = lambda: self._cable_ended(cable)
+        self.cable = cable
+        self.dialogue.attach()
+        self.send()
+
+    def _twice_at_times(self, receive: Any) -> Any:
+        def take(message: bytes) -> None:
+            receive(message)
+            if b"\xa5frame" in message[:20] and self._random.random() < self._duplicate_rate:
+                receive(message)
+
+        return take
+
+    def _take(self, cable: Cable, message: bytes) -> None:
+        if cable is not self.cable:
+            return
+        self.reconnector.of_use()
+        self.dialogue.receive(message)
+        self._look_at_openings()
+        self.send()
+        if self.dialogue.n_refused:
+            self._clock.after(self._random.uniform(5, 30), self._resume_refused)
+
+    def _resume_refused(self) -> None:
+        if self.dialogue.is_attached and self.dialogue.n_refused:
+            self.dialogue.resume_refused()
+            self.send()
+
+    def _cable_ended(self, cable: Cable) -> None:
+        if cable is self.cable:
+            self._lose_connection("cut")
+
+    def _lose_connection(self, why: str, *, is_first: bool = False) -> None:
+        self.cable = None
+        if not is_first:
+            error: StreamrnnClientError = ConnectError(why) if why == "refused" else ConnectionLostError(why)
+            self.dialogue.lose(error)
+        self.reconnector.lost(self._clock.now_ns / 1e9)
+        assert self.reconnector.due_s is not None
+        self._clock.after(max(0.0, self.reconnector.due_s * 1e3 - self._clock.now_ns / 1e6), self._dial)
+
+    def send(self) -> None:
+        """Give the cable what is to be sent."""
+        if self.cable is not None:
+            for message in self.dialogue.take_outbox():
+                self.cable.up.put(message)
+
+    # ---- the script
+
+    def _open(self) -> Pending:
+        return self.dialogue.open("net", None)
+
+    def _look_at_openings(self) -> None:
+        for pending in [pending for pending in self._openings if pending.done]:
+            self._openings.remove(pending)
+            oracle = Oracle()
+            self.oracles.append(oracle)
+            self._sessions.append((pending.result(), oracle))
+
+    def _call_later(self) -> None:
+        self._clock.after(self._random.choice((0.1, 1.0, 4.0, 15.0)), self._call)
+
+    def _call(self) -> None:
+        """Make one call on one session, unless too much is unanswered."""
+        self._sessions = [(ledger, oracle) for ledger, oracle in self._sessions if ledger.ended is None]
+        if self._sessions:
+            ledger, oracle = self._random.choice(self._sessions)
+            waiting = [call for call in oracle.calls if not call.pending.done]
+            # Asked again after a cut, a snapshot may be of a later state, so nothing is sent behind one.
+            if len(waiting) < MAX_WAITING and not any(call.kind == "snapshot" for call in waiting):
+                self._n_calls_left -= 1
+                if self._n_calls_left > 0:
+                    self._make(ledger, oracle)
+                else:
+                    self._close_all()
+                    return
+        self._call_later()
+
+    def _make(self, ledger: Ledger, oracle: Oracle) -> None:
+        kind = self._random.choices(
+            ("frames", "reset", "flush", "snapshot", "rollback", "fork"), (40, 2, 2, 2, 1, 0.3)
+        )[0]
+        blobs = [call.pending.value for call in oracle.calls if call.kind == "snapshot" and call.pending.done]
+        if kind == "rollback" and not blobs:
+            kind = "frames"
+        match kind:
+            case "frames":
+                n = self._random.randint(1, 4)
+                xs = np.array([self._random.gauss(0, 1) for _ in range(3 * n)], np.float32).reshape(n, 3)
+                payloads = [row.tobytes() for row in xs]
+                oracle.note(Call("frames", self.dialogue.frames(ledger, payloads), xs))
+            case "reset":
+                oracle.note(Call("reset", self.dialogue.reset(ledger)))
+            case "flush":
+                oracle.note(Call("flush", self.dialogue.flush(ledger)))
+            case "snapshot":
+                oracle.note(Call("snapshot", self.dialogue.snapshot(ledger)))
+            case "rollback":
+                if all(call.pending.done for call in oracle.calls):
+                    blob = self._random.choice(blobs)
+                    of = next(call for call in oracle.calls if call.kind == "snapshot" and call.pending.value is blob)
+                    oracle.note(Call("rollback", self.dialogue.rollback(ledger, blob), of=of))
+            case "fork":
+                pass
+        self.send()
+
+    def _close_all(self) -> None:
+        for ledger, oracle in self._sessions:
+            oracle.note(Call("close", self.dialogue.close(ledger)))
+        self.send()
