@@ -127,7 +127,7 @@ class Ledger:
             self.course.hear(seq)
             seq += 1
             mark = mark if mark.is_stepped is not None else PLAIN
-        self.log.trim(self.durable_seq)
+        self._trim()
 
     def _answer(self, seq: int, output: bytes, settled: list[Pending], mark: Mark) -> None:
         pending = next((pending for pending in self.frames if not pending.doomed), None)
@@ -223,7 +223,12 @@ class Ledger:
             self.log.release()
             self.durable_seq = durable_seq
         self.durable_seq = max(self.durable_seq, durable_seq)
-        self.log.trim(self.durable_seq)
+        self._trim()
+
+    def _trim(self) -> None:
+        """Let go of what is not needed; but not of a rollback that is just being repeated."""
+        if not self.course.is_deaf:
+            self.log.trim(self.durable_seq)
 
     # ---- connections
 
