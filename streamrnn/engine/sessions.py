@@ -236,9 +236,7 @@ class Sessions:
             SessionExistsError: its id was given to another meanwhile.
         """
         record = snapshot.decode(parked.snapshot, self._snapshot_key)
-        session = self._restored(
-            parked.lane, record, parked.session_id, parked.max_queue_frames, parked.overload
-        )
+        session = self._restored(parked.lane, record, parked.session_id, parked.max_queue_frames, parked.overload)
         session.epoch = record.epoch
         parked.lane.n_parked -= 1
         return session
