@@ -96,10 +96,12 @@ class Ledger:
         self.course.add(kept)
         return pending
 
-    def ask(self, pending: PendingAsk) -> None:
+    def ask(self, message: Message) -> PendingAsk:
         """Note a message other than frames that is about to be sent."""
+        pending = PendingAsk(message=message)
         self.put(pending)
-        self.is_closing = self.is_closing or isinstance(pending.message, Close)
+        self.is_closing = self.is_closing or isinstance(message, Close)
+        return pending
 
     def put(self, pending: PendingAsk) -> None:
         """As `ask`, for one that was made elsewhere: a `fork`."""
