@@ -21,7 +21,7 @@ from streamrnn_client.errors import (
 )
 from streamrnn_client.log import Log
 from streamrnn_client.losses import SessionLostError
-from streamrnn_client.messages import Close, Fork, Open, Opened, Rollback
+from streamrnn_client.messages import Close, Fork, Message, Open, Opened, Rollback
 from streamrnn_client.pending import PLAIN, Kept, Mark, Pending, PendingAsk, PendingFrames
 
 MAX_REPLAY_BYTES = 4 * 1024 * 1024
