@@ -116,7 +116,7 @@ def serve(
         str | None,
         typer.Option(
             metavar="URL",
-            help="Keep sessions in Valkey or Redis instead, such as redis://host:6379/0: any server over it resumes them.",
+            help="Keep sessions in Valkey or Redis, such as redis://host:6379/0: any server over it resumes them.",
         ),
     ] = None,
     checkpoint_ms: Annotated[

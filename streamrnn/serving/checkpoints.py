@@ -139,6 +139,7 @@ class Checkpoints:
             self._on_fenced(hosted, now_ns)
             return
         self._tally.n_saved += 1
+        hosted.is_unconfirmed = False
         hosted.stored_hashes = capture.token_hashes
         if capture.generation == hosted.generation:
             hosted.must_renew = False

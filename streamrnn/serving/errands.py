@@ -35,10 +35,10 @@ class Save(Errand):
 
 
 @dataclass(eq=False)
-class Look(Errand):
-    """Find out whether a session of that id is stored; the result is a bool."""
+class Insert(Errand):
+    """Keep a session that is not stored yet; the result is False where it is, and then nothing has changed."""
 
-    session_id: str = ""
+    capture: Capture
 
 
 class Claimed(NamedTuple):
@@ -46,17 +46,23 @@ class Claimed(NamedTuple):
 
     kept: Kept
     epoch: int
+    epoch_before: int
 
 
 @dataclass(eq=False)
 class Claim(Errand):
     """Become the owner of a session, if the token is its own; the result is `Claimed`, or None if it is unknown.
 
-    Its faults are TokenError, SnapshotError (a damaged record) and StoreError.
+    Where the stored epoch is still `trusted_epoch`, the hub has looked at the token: the store may know older ones.
+    With an `attempt` it is refused where the session was resumed by that one or a later one.
+
+    Its faults are TokenError, SupersededError, SnapshotError (a damaged record) and StoreError.
     """
 
     session_id: str = ""
     token: str = ""
+    trusted_epoch: int | None = None
+    attempt: int | None = None
 
 
 @dataclass(eq=False)

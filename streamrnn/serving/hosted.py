@@ -15,6 +15,15 @@ from streamrnn.wire.messages import Open, Overload
 if TYPE_CHECKING:
     from streamrnn.serving.peer import Peer
 
+RENEWALS_BITS = 20
+"""Room below an epoch's attempt for rollbacks, each of which raises the epoch by one."""
+
+
+def epoch_of(attempt: int) -> int:
+    """The epoch of who resumes a session with a client's attempt of that number; who opened it has attempt 0."""
+    return attempt << RENEWALS_BITS
+
+
 NEVER = 2**63
 """Above every seq."""
 
@@ -56,6 +65,7 @@ class Hosted:
         durable_seq: the state after this seq is in the store, -1: none.
         mark_seq: the first seq whose output makes it due for a checkpoint, see `Checkpoints`.
         is_stored: the store may hold a record of it.
+        is_unconfirmed: it was resumed while the store could not say whether another server has it.
         must_renew: its epoch must be raised before it is saved again.
     """
 
@@ -69,6 +79,7 @@ class Hosted:
         "has_times",
         "id",
         "is_stored",
+        "is_unconfirmed",
         "life",
         "mark_seq",
         "model_name",
@@ -103,6 +114,7 @@ class Hosted:
         self.durable_seq = -1
         self.mark_seq = NEVER
         self.is_stored = False
+        self.is_unconfirmed = False
         self.must_renew = False
         self._next_seq = 0
 

@@ -214,7 +214,9 @@ class Hub:
             self.end_session(oldest, "expired")  # its client goes on from what the store has, however old that is
 
     def close(self, hosted: Hosted, turn: Turn = "close") -> None:
-        """Forget a session for good, here and in the store; nothing is said."""
+        """Forget a session for good, here and in the store; nothing is said. One that is over stays so."""
+        if hosted.is_over:
+            return
         self._drop(hosted, turn)
         if self.has_store:
             owners = [(hosted.id, hosted.epoch)]
@@ -232,6 +234,8 @@ class Hub:
             peer.tell_closed(hosted.handle, reason, n_frames)
 
     def _drop(self, hosted: Hosted, turn: Turn) -> None:
+        if hosted.is_over:
+            return
         if hosted.peer is not None:
             hosted.peer.sessions.pop(hosted.handle, None)
             hosted.peer = None
@@ -241,7 +245,13 @@ class Hub:
     def _lose_to_another(self, hosted: Hosted, now_ns: int) -> None:
         """Another server has claimed the session."""
         log.warning("session %s has another owner", hosted.id)
-        self.end_session(hosted, "taken_over")
+        peer = hosted.peer
+        if hosted.is_unconfirmed and peer is not None:
+            # Perhaps it was only asked for there; the client comes back, and the store will say which state counts.
+            self._drop(hosted, "close")
+            peer.close(RESTART, now_ns)
+        else:
+            self.end_session(hosted, "taken_over")
 
     def _tell(self, hosted: Hosted, name: str) -> None:
         if hosted.peer is not None:

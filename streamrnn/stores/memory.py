@@ -45,6 +45,15 @@ class MemoryStore:
             kept.update(new)  # all of them or none, as in a file
         return fenced
 
+    def insert(self, record: Stored, now_s: float) -> bool:
+        """Keep a record where there is none; see `Store.insert`."""
+        with self._lock:
+            kept = self._open()
+            is_new = record.session_id not in kept
+            if is_new:
+                kept[record.session_id] = _Kept(record, record.next_seq, now_s)
+            return is_new
+
     def load(self, session_id: str) -> Stored | None:
         """The record of a session, or None."""
         check_id(session_id)
@@ -52,7 +61,9 @@ class MemoryStore:
             found = self._open().get(session_id)
             return found.record if found else None
 
-    def claim(self, session_id: str, now_s: float, *, held_epoch: int | None = None) -> Stored | None:
+    def claim(
+        self, session_id: str, now_s: float, *, held_epoch: int | None = None, least_epoch: int = 0
+    ) -> Stored | None:
         """Become the owner of a stored session; see `Store.claim`."""
         check_id(session_id)
         with self._lock:
@@ -60,7 +71,7 @@ class MemoryStore:
             old = kept[session_id].record if session_id in kept else None
             if old is None or (held_epoch is not None and old.epoch != held_epoch):
                 return None
-            claimed = replace(old, epoch=old.epoch + 1)
+            claimed = replace(old, epoch=max(old.epoch + 1, least_epoch))
             kept[session_id] = _Kept(claimed, 0, now_s)
             return claimed
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from streamrnn.errors import StoreError, TokenError
+from streamrnn.errors import StoreError, SupersededError, TokenError
 from streamrnn.serving import kept
-from streamrnn.serving.errands import Claim, Claimed, Errand, Forget, Look, Save
+from streamrnn.serving.capture import Capture
+from streamrnn.serving.errands import Claim, Claimed, Errand, Forget, Insert, Save
+from streamrnn.serving.hosted import epoch_of
 from streamrnn.serving.token import is_one_of
 from streamrnn.stores.store import Store, Stored
 
@@ -25,18 +27,22 @@ def run(errand: Errand, store: Store, now_s: float, key: bytes | None = None) ->
         key: seals the records, see `Engine`.
 
     Raises:
-        StoreError, TokenError, SnapshotError: as the errand says.
+        StoreError, TokenError, SupersededError, SnapshotError: as the errand says.
     """
     match errand:
         case Save():
             return _save(errand, store, now_s, key)
         case Claim():
             return _claim(errand, store, now_s, key)
-        case Look():
-            return store.load(errand.session_id) is not None
+        case Insert():
+            return store.insert(_stored(errand.capture, key), now_s)
         case Forget():
             return store.delete(errand.owners + [(capture.session_id, capture.epoch) for capture in errand.renewed])
     raise TypeError(f"no such errand: {errand!r}")
+
+
+def _stored(capture: Capture, key: bytes | None) -> Stored:
+    return Stored(capture.session_id, capture.epoch, capture.next_seq, capture.encode(key))
 
 
 def _save(save: Save, store: Store, now_s: float, key: bytes | None) -> set[str]:
@@ -46,7 +52,7 @@ def _save(save: Save, store: Store, now_s: float, key: bytes | None) -> set[str]
             renewed = store.claim(capture.session_id, now_s, held_epoch=capture.epoch)
             if renewed is not None:
                 capture.epoch = renewed.epoch
-        records.append(Stored(capture.session_id, capture.epoch, capture.next_seq, capture.encode(key)))
+        records.append(_stored(capture, key))
         time.sleep(0)  # lets the thread that steps frames run now, and not at the end of ours's 5 ms
     return set(store.save(records, now_s))
 
@@ -58,9 +64,12 @@ def _claim(claim: Claim, store: Store, now_s: float, key: bytes | None) -> Claim
         if stored is None:
             return None
         record = kept.decode(stored.snapshot, key)
-        if not is_one_of(claim.token, record.token_hashes):
+        if stored.epoch != claim.trusted_epoch and not is_one_of(claim.token, record.token_hashes):
             raise TokenError(f"expected a resume token of session {claim.session_id!r}")
-        claimed = store.claim(claim.session_id, now_s, held_epoch=stored.epoch)
+        least_epoch = epoch_of(claim.attempt) if claim.attempt is not None else 0
+        if claim.attempt is not None and stored.epoch >= least_epoch:
+            raise SupersededError(f"session {claim.session_id!r} was resumed by a later attempt than {claim.attempt}")
+        claimed = store.claim(claim.session_id, now_s, held_epoch=stored.epoch, least_epoch=least_epoch)
         if claimed is not None:
-            return Claimed(kept.decode(claimed.snapshot, key), claimed.epoch)
+            return Claimed(kept.decode(claimed.snapshot, key), claimed.epoch, stored.epoch)
     raise StoreError("a session was claimed by others over and over", operation="claim", cause="race")

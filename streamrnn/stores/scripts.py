@@ -91,10 +91,26 @@ return fenced
 """
 )
 
+INSERT = Script(
+    _COMMON
+    + """
+-- KEYS: sorted set, hash. ARGV: saved_s, id, epoch, next_seq, snapshot. Returns whether there was no record.
+local old, is_bad = owner_of(KEYS[2])
+if is_bad then
+  return bad_row(2)
+elseif old then
+  return 0
+end
+redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])
+redis.call('HSET', KEYS[2], 'epoch', ARGV[3], 'next_seq', ARGV[4], 'floor_seq', ARGV[4], 'snapshot', ARGV[5])
+return 1
+"""
+)
+
 CLAIM = Script(
     _COMMON
     + """
--- KEYS: sorted set, hash. ARGV: claimed_s, id, held_epoch or ''.
+-- KEYS: sorted set, hash. ARGV: claimed_s, id, held_epoch or '', least epoch to be claimed.
 -- Returns epoch, next_seq, snapshot of before the claim, or false; the last epoch is not raised.
 local old, is_bad = owner_of(KEYS[2])
 if is_bad then
@@ -109,6 +125,9 @@ elseif old.epoch ~= LAST then
   redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])
   redis.call('HSET', KEYS[2], 'floor_seq', '0')
   redis.call('HINCRBY', KEYS[2], 'epoch', 1)
+  if less(redis.call('HGET', KEYS[2], 'epoch'), ARGV[4]) then
+    redis.call('HSET', KEYS[2], 'epoch', ARGV[4])
+  end
 end
 return row
 """

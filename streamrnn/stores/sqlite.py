@@ -15,6 +15,10 @@ from streamrnn.errors import OptionError, StoreFileError, UsageError
 from streamrnn.stores.file import open_file, store_error
 from streamrnn.stores.store import Stored, check_id, check_owners
 
+_INSERT = """
+    INSERT INTO session (session_id, epoch, next_seq, floor_seq, saved_s, snapshot) VALUES (?1, ?2, ?3, ?3, ?4, ?5)
+    ON CONFLICT (session_id) DO NOTHING
+"""
 _SAVE = """
     INSERT INTO session (session_id, epoch, next_seq, floor_seq, saved_s, snapshot) VALUES (?1, ?2, ?3, ?3, ?4, ?5)
     ON CONFLICT (session_id) DO UPDATE SET
@@ -89,20 +93,28 @@ class SqliteStore:
                     fenced.append(record.session_id)
         return fenced
 
+    def insert(self, record: Stored, now_s: float) -> bool:
+        """Keep a record where there is none; see `Store.insert`."""
+        with self._writing("insert") as db:
+            row = (record.session_id, record.epoch, record.next_seq, now_s, record.snapshot)
+            return db.execute(_INSERT, row).rowcount > 0
+
     def load(self, session_id: str) -> Stored | None:
         """The record of a session, or None."""
         check_id(session_id)
         with self._reading("load") as db:
             return self._find(db, session_id)
 
-    def claim(self, session_id: str, now_s: float, *, held_epoch: int | None = None) -> Stored | None:
+    def claim(
+        self, session_id: str, now_s: float, *, held_epoch: int | None = None, least_epoch: int = 0
+    ) -> Stored | None:
         """Become the owner of a stored session; see `Store.claim`."""
         check_id(session_id)
         with self._writing("claim") as db:
             old = self._find(db, session_id)
             if old is None or (held_epoch is not None and old.epoch != held_epoch):
                 return None
-            claimed = replace(old, epoch=old.epoch + 1)
+            claimed = replace(old, epoch=max(old.epoch + 1, least_epoch))
             db.execute(_CLAIM, (claimed.epoch, now_s, session_id))
         return claimed
 

@@ -99,16 +99,22 @@ class Store(Protocol):
         Records of one session are taken in the order in which they stand. A failed save may be repeated.
         """
 
+    def insert(self, record: Stored, now_s: float) -> bool:
+        """Keep the record of a session that is not stored yet; False, and nothing changes, if it is."""
+
     def load(self, session_id: str) -> Stored | None:
         """The record of a session, or None. To go on from it, `claim` it."""
 
-    def claim(self, session_id: str, now_s: float, *, held_epoch: int | None = None) -> Stored | None:
-        """Become the owner of a stored session: its epoch is raised by one, and the record returned bears the new one.
+    def claim(
+        self, session_id: str, now_s: float, *, held_epoch: int | None = None, least_epoch: int = 0
+    ) -> Stored | None:
+        """Become the owner of a stored session: its epoch is raised, and the record returned bears the new one.
 
         Whoever holds a lower epoch is fenced from then on. Two who claim at once get different epochs, and the later
         one is the owner. Its first save may be of any next_seq. None if nothing is stored.
 
         Args:
+            least_epoch: raise it to this at least: for an owner who knows of a later one than the store does.
             held_epoch: claim only while this is still the stored epoch, else return None and change nothing: for an
                 owner that rolls back, which must not take the session from somebody who has claimed it since.
         """

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from streamrnn.errors import OptionError, StoreFileError
 from streamrnn.stores.link import Link
-from streamrnn.stores.scripts import CLAIM, DELETE, EXPIRE, SAVE
+from streamrnn.stores.scripts import CLAIM, DELETE, EXPIRE, INSERT, SAVE
 from streamrnn.stores.store import Stored, check_id, check_owners
 
 
@@ -77,20 +77,29 @@ class ValkeyStore:
         fenced: list[int] = self._link.run("save", SAVE, keys, arguments)
         return [records[n].session_id for n in fenced]
 
+    def insert(self, record: Stored, now_s: float) -> bool:
+        """Keep a record where there is none; see `Store.insert`."""
+        keys = [self._saved, self._key(record.session_id)]
+        counts = (b"%d" % record.epoch, b"%d" % record.next_seq)
+        arguments = [repr(float(now_s)).encode(), record.session_id.encode(), *counts, record.snapshot]
+        return bool(self._link.run("insert", INSERT, keys, arguments))
+
     def load(self, session_id: str) -> Stored | None:
         """The record of a session, or None."""
         check_id(session_id)
         row = self._link.call("load", "HMGET", self._key(session_id), "epoch", "next_seq", "snapshot")
         return self._stored("load", session_id, row)
 
-    def claim(self, session_id: str, now_s: float, *, held_epoch: int | None = None) -> Stored | None:
+    def claim(
+        self, session_id: str, now_s: float, *, held_epoch: int | None = None, least_epoch: int = 0
+    ) -> Stored | None:
         """Become the owner of a stored session; see `Store.claim`."""
         check_id(session_id)
         held = "" if held_epoch is None else str(held_epoch)
-        arguments = [repr(float(now_s)), session_id, held]
+        arguments = [repr(float(now_s)), session_id, held, str(least_epoch)]
         row: Any = self._link.run("claim", CLAIM, [self._saved, self._key(session_id)], arguments)
         old = self._stored("claim", session_id, row) if row else None
-        return replace(old, epoch=old.epoch + 1) if old else None
+        return replace(old, epoch=max(old.epoch + 1, least_epoch)) if old else None
 
     def delete(self, owners: Iterable[tuple[str, int]]) -> None:
         """Forget sessions, all in one script; see `Store.delete`."""

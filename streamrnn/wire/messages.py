@@ -45,6 +45,7 @@ class Open(Message, frozen=True, tag="open"):
     session_id: str | None = None
     resume_token: str | None = None
     answered_seq: AppliedSeq = -1
+    attempt: Annotated[int, Meta(ge=1, le=2**40)] | None = None
     window: Count | None = None
     overload: Overload = "reject"
     park_ms: Natural | None = None

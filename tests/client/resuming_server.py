@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from streamrnn_client import messages as m
 from streamrnn_client.codec import Codec
@@ -81,7 +81,8 @@ class ResumingServer(FakeServer):
             self.tick(handle, 1000)
         for handle, session in list(self.sessions.items()):
             assert isinstance(session, KeptSession)
-            session.saved = (session.applied_seq + 1, session.total)
+            if self.stores:
+                session.saved = (session.applied_seq + 1, session.total)
             del self.sessions[handle]
             self.send(m.Closed(handle, "draining", session.applied_seq + 1))
 
@@ -139,13 +140,10 @@ class ResumingServer(FakeServer):
         self._say_opened(handle, session, resumed=resumed)
 
     def _say_opened(self, handle: int, session: KeptSession, *, resumed: bool) -> None:
-        opened = m.Opened(handle, session.session_id, MODEL, "00", session.next_seq, resumed, PORT, PORT)
-        self.send(
-            m.Opened(
-                *(getattr(opened, name) for name in ("handle", "session_id", "model", "digest", "next_seq", "resumed")),
-                *(PORT, PORT, (), self.max_queue_frames, session.tokens[-1], self.stores, session.durable_seq),
-            )
-        )
+        name, n = session.session_id, self.max_queue_frames
+        token, durable_seq = session.tokens[-1], session.durable_seq
+        told = m.Opened(handle, name, MODEL, "00", session.next_seq, resumed, PORT, PORT, (), n, token)
+        self.send(replace(told, durable=self.stores, durable_seq=durable_seq))
 
     def _token(self) -> str:
         self._n_tokens += 1

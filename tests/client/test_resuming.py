@@ -175,8 +175,10 @@ class Resuming(RuleBasedStateMachine):
             self.told([*self.dialogue.receive(self.server.outbox.popleft())])
 
     @precondition(lambda self: self.dialogue.is_attached)
-    @rule(is_crash=st.booleans())
-    def cut(self, is_crash: bool) -> None:
+    @rule(is_crash=st.booleans(), is_read=st.booleans())
+    def cut(self, is_crash: bool, is_read: bool) -> None:
+        while is_read and self.server.inbox:
+            self.server.take_one()
         self.told([*self.dialogue.lose(ConnectionLostError("cut"))])
         if is_crash:
             self.server.crash()
@@ -197,6 +199,22 @@ class Resuming(RuleBasedStateMachine):
             self.reach_client(100)
         self.told([*self.dialogue.lose(ConnectionLostError("stopped", close_code=1012))])
         self.server.cut()
+
+    @rule(data=st.data(), saves=st.booleans(), takes=st.booleans(), resets=st.booleans())
+    def settle(self, data: st.DataObject, saves: bool, takes: bool, resets: bool) -> None:
+        """All that is under way arrives; perhaps a session is saved then, its state taken, or reset behind that."""
+        self.quiesce()
+        if self.live():
+            ledger = data.draw(st.sampled_from(self.live()))
+            if takes:
+                self.asked.append((self.dialogue.snapshot(ledger), ledger))
+            if saves:
+                self.server.checkpoint(ledger.handle)
+            if resets:
+                self.truths[id(ledger)].become((self.truths[id(ledger)].state[0], 0.0))
+                self.asked.append((self.dialogue.reset(ledger), ledger))
+            self.sent()
+            self.quiesce()
 
     # ---- what must hold
 

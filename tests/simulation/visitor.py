@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 from streamrnn_client.dialogue import Dialogue
-from streamrnn_client.errors import ConnectError, StreamrnnClientError
+from streamrnn_client.errors import StreamrnnClientError
 from streamrnn_client.ledger import Ledger
-from streamrnn_client.losses import ConnectionLostError
+from streamrnn_client.losses import ConnectError, ConnectionLostError
 from streamrnn_client.options import Options
 from streamrnn_client.pending import Pending
 from streamrnn_client.reconnector import Reconnector
@@ -142,9 +142,12 @@ class Visitor:
 
     def _call(self) -> None:
         """Make one call on one session, unless too much is unanswered."""
+        self._sessions = [(ledger, oracle) for ledger, oracle in self._sessions if ledger.ended is None]
         if self._sessions:
             ledger, oracle = self._random.choice(self._sessions)
-            if sum(not call.pending.done for call in oracle.calls) < MAX_WAITING:
+            waiting = [call for call in oracle.calls if not call.pending.done]
+            # Asked again after a cut, a snapshot may be of a later state, so nothing is sent behind one.
+            if len(waiting) < MAX_WAITING and not any(call.kind == "snapshot" for call in waiting):
                 self._n_calls_left -= 1
                 if self._n_calls_left > 0:
                     self._make(ledger, oracle)
@@ -162,10 +165,8 @@ class Visitor:
             kind = "frames"
         match kind:
             case "frames":
-                xs = np.array(
-                    [[self._random.gauss(0, 1) for _ in range(3)] for _ in range(self._random.randint(1, 4))],
-                    np.float32,
-                )
+                n = self._random.randint(1, 4)
+                xs = np.array([self._random.gauss(0, 1) for _ in range(3 * n)], np.float32).reshape(n, 3)
                 payloads = [row.tobytes() for row in xs]
                 oracle.note(Call("frames", self.dialogue.frames(ledger, payloads), xs))
             case "reset":

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
-from streamrnn_client.messages import Rollback
+from streamrnn_client.messages import Close, Rollback
 from streamrnn_client.pending import Entry, Kept, PendingAsk
 
 
 class Course:
     """Entries in order: sent at once while the session keeps up, else held in `unsent`.
 
-    `sent_seq` is what this connection comes to next, `heard_seq` the last seq that the server answered on it, `ever_seq`
-    the seq behind all that were ever sent. Frames before `repeats_to` were answered on an earlier connection.
+    `sent_seq` is what this connection comes to next, `heard_seq` the last seq that the server answered on it,
+    `ever_seq` the seq behind all that were ever sent. Frames before `repeats_to` were answered on an earlier connection.
 
     Behind a `barrier`, a rollback that is not answered, nothing is sent: it decides the numbers. While it is `is_deaf`,
-    outputs belong to a line that was left.
+    outputs belong to a line that was left. A `close` or `rollback` lets go of the state that went before it, so it is
+    sent once all before it is answered: what a lost connection takes with it could not be asked for again.
+
+    Args:
+        next_seq: what the session begins with.
+        owes: whether something that stands before an entry is not answered.
     """
 
-    def __init__(self, next_seq: int) -> None:
+    def __init__(self, next_seq: int, owes: Callable[[Entry], bool] = lambda entry: False) -> None:
+        self._owes = owes
         self.unsent: deque[Entry] = deque()
         self.is_live = True
         self.is_deaf = False
@@ -34,10 +41,19 @@ class Course:
 
     def add(self, entry: Entry) -> None:
         """It was taken; if the session keeps up, it is sent as well."""
-        if self.keeps_up:
+        if self.takes(entry):
             self._sent(entry)
         else:
             self.unsent.append(entry)
+
+    def takes(self, entry: Entry) -> bool:
+        """Whether an entry is sent as soon as it is taken."""
+        return self.keeps_up and not self._must_wait(entry)
+
+    def _must_wait(self, entry: Entry) -> bool:
+        if isinstance(entry, Kept) or entry.done or not isinstance(entry.message, Close | Rollback):
+            return False
+        return self._owes(entry)
 
     def next_due(self, limit: int) -> Entry | None:
         """Take what may be sent next, with at most `limit` frames unanswered on this connection."""
@@ -51,6 +67,8 @@ class Course:
         elif entry.done and entry.error is not None:
             self.unsent.popleft()  # failed while it waited
             return self.next_due(limit)
+        elif self._must_wait(entry):
+            return None
         self._sent(self.unsent.popleft())
         return entry
 

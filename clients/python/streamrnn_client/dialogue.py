@@ -255,8 +255,10 @@ class Dialogue:
     def _ask(self, ledger: Ledger, message: m.Message) -> PendingAsk:
         ledger.check_live()
         self._check_usable()
-        self._send(message, now=ledger.course.keeps_up)
-        return ledger.ask(message)
+        pending = PendingAsk(message=message)
+        self._send(message, now=ledger.course.takes(pending))
+        ledger.ask(pending)
+        return pending
 
     def _pump(self, message: m.Message) -> None:
         """Send what may be sent now that this has arrived."""
@@ -266,6 +268,8 @@ class Dialogue:
         while self.table.closes:
             self._send(m.Close(self.table.closes.pop()))
         handles: Iterable[int] = getattr(message, "handles", None) or [getattr(message, "handle", None) or 0]
+        if isinstance(message, m.Opened):  # it may be the answer to a fork, for which its source waits
+            handles = list(self.table.ledgers)
         for handle in handles:
             ledger = self.table.ledgers.get(handle)
             if ledger is not None and ledger.course.unsent:

@@ -287,5 +287,5 @@ BY_CODE: Final[dict[str, type[StreamrnnClientError]]] = {
         *(OptionError, TokenError, MalformedError, OversizedError, OrderError),
         *(CapacityError, QueueFullError, StoreError, DrainingError, SnapshotError),
     )
-}
+} | {"superseded": TakenOverError}
 """The class of each code that a server may send; a code that is not here arrives as the root class."""

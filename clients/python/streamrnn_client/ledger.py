@@ -21,7 +21,7 @@ from streamrnn_client.errors import (
 )
 from streamrnn_client.log import Log
 from streamrnn_client.losses import SessionLostError
-from streamrnn_client.messages import Close, Fork, Message, Open, Opened, Rollback
+from streamrnn_client.messages import Close, Fork, Open, Opened, Rollback
 from streamrnn_client.pending import PLAIN, Kept, Mark, Pending, PendingAsk, PendingFrames
 
 MAX_REPLAY_BYTES = 4 * 1024 * 1024
@@ -55,11 +55,12 @@ class Ledger:
         self.answered_seq = opened.next_seq - 1
         self.durable_seq = opened.durable_seq
         self.n_answered = self.n_repeated = self.n_skipped = 0
+        self.n_attempts = 0
         self.is_parked = self.is_closing = False
         self.frames: deque[PendingFrames] = deque()
         self.asks: deque[PendingAsk] = deque()
         self.log = Log(opened.next_seq, max_replay_bytes, self.asked.period_us)
-        self.course = Course(opened.next_seq)
+        self.course = Course(opened.next_seq, self.log.owes)
         self.ended: StreamrnnClientError | None = None
         self.last_error: StreamrnnClientError | None = None
 
@@ -95,12 +96,10 @@ class Ledger:
         self.course.add(kept)
         return pending
 
-    def ask(self, message: Message) -> PendingAsk:
+    def ask(self, pending: PendingAsk) -> None:
         """Note a message other than frames that is about to be sent."""
-        pending = PendingAsk(message=message)
         self.put(pending)
-        self.is_closing = self.is_closing or isinstance(message, Close)
-        return pending
+        self.is_closing = self.is_closing or isinstance(pending.message, Close)
 
     def put(self, pending: PendingAsk) -> None:
         """As `ask`, for one that was made elsewhere: a `fork`."""
@@ -128,7 +127,7 @@ class Ledger:
             self.course.hear(seq)
             seq += 1
             mark = mark if mark.is_stepped is not None else PLAIN
-        self.log.trim(self.durable_seq)
+        self._trim()
 
     def _answer(self, seq: int, output: bytes, settled: list[Pending], mark: Mark) -> None:
         pending = next((pending for pending in self.frames if not pending.doomed), None)
@@ -224,7 +223,12 @@ class Ledger:
             self.log.release()
             self.durable_seq = durable_seq
         self.durable_seq = max(self.durable_seq, durable_seq)
-        self.log.trim(self.durable_seq)
+        self._trim()
+
+    def _trim(self) -> None:
+        """Let go of what is not needed; but not of a rollback that is just being repeated."""
+        if not self.course.is_deaf:
+            self.log.trim(self.durable_seq)
 
     # ---- connections
 
@@ -251,13 +255,20 @@ class Ledger:
                 settled.append(ask)
         self.opened = opened
         if opened.resume_token:
-            self.tokens = [opened.resume_token, *self.tokens[:1]]
+            others = [token for token in self.tokens if token != opened.resume_token]
+            self.tokens = [opened.resume_token, *others[:1]]
         if self.log.base is None and not self.log.is_torn:
             self.durable_seq = opened.durable_seq
         base = self.log.base or rollback
         due = self.log.behind(opened.next_seq if base is None else base.position)
         self.asks = deque(entry for entry in due if isinstance(entry, PendingAsk) and entry.of != "fork")
         return self.course.resume(due, opened.next_seq, self.answered_seq, base)
+
+    def was_closed(self, opened: Opened) -> bool:
+        """The session that the server does not know any more was closed, as it was told to; its answer was lost."""
+        undone = self.log.undone()
+        is_last = len(undone) == 1 and not self.frames
+        return not opened.resumed and is_last and undone[0].of == "close" and undone[0].n_sent > 0
 
     def _pivot(self, opened: Opened) -> PendingAsk | None:
         """The unanswered rollback with which all must begin, where the state says that it was applied."""
@@ -303,7 +314,7 @@ class Ledger:
         settled: list[Pending] = [*self.frames, *asks]
         for pending in settled:
             if isinstance(pending, PendingAsk) and pending.of == "close":
-                pending.settle(self.n_answered)
+                pending.settle(self.next_seq)
             else:
                 pending.fail(error)
         self.frames.clear()

@@ -79,6 +79,7 @@ class Link:
         """End it from this side; whatever is pending fails with `error`."""
         if self._socket.state is State.OPEN:
             self._socket.send_close(CloseCode.NORMAL_CLOSURE)
+        self._hang_up = self._hang_up or not self.handshake_done
         self.error = error
         return self.dialogue.end(error)
 

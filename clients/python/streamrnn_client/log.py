@@ -101,6 +101,15 @@ class Log:
                 due.append(self._tail(entry, next_seq))
         return due
 
+    def owes(self, entry: Entry) -> bool:
+        """Whether something before an entry is not answered."""
+        for other in self.entries:
+            if other is entry:
+                break
+            if not (other.is_answered if isinstance(other, Kept) else other.done):
+                return True
+        return False
+
     def undone(self) -> list[PendingAsk]:
         """Asks that are not answered."""
         return [entry for entry in self.entries if isinstance(entry, PendingAsk) and not entry.done]

@@ -56,6 +56,7 @@ class Open(Message):
     session_id: str | None = None
     resume_token: str | None = None
     answered_seq: AppliedSeq = -1
+    attempt: Annotated[int, Range(1, 2**40)] | None = None
     window: Count | None = None
     overload: Literal["reject", "drop_oldest", "skip_output"] = "reject"
     park_ms: Time | None = None

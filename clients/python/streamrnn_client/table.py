@@ -186,11 +186,15 @@ class Table:
     def _resumed(self, ledger: Ledger, message: m.Opened) -> None:
         if ledger.handle in self.resumption.wrong:
             ledger.tokens.reverse()
+        if ledger.was_closed(message):
+            self._leave(ledger, closed_by_owner(ledger.handle))
+            return
         try:
             n_replayed = ledger.resumed(message, self._events)
             self.resumption.n_replayed += n_replayed
             self.n_replayed += n_replayed
             self.resumption.n_resumed += 1
+            self.openings = {at: opening for at, opening in self.openings.items() if not opening.done}
         except SessionLostError as error:
             self._leave(ledger, error)
 

@@ -112,7 +112,9 @@ class Wire:
             raw, error = None, failure
         finally:
             self.lock.acquire()
-        if raw is not None:
+        if raw is not None and self._closed.is_set():
+            raw.close()
+        elif raw is not None:
             self._release()
             self._socket = Socket(raw, self._bell)
             self.lock.notify_all()
