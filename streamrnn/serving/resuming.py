@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("streamrnn.serving")
 
-Answer = Callable[[Any, StreamrnnError | None, int], bool]
-"""Takes the store's answer, as `errands.Then`; True: the handle is settled, False: the store was asked again."""
-
 
 def resume(hub: Hub, peer: Peer, message: Open, terms: Terms, now_ns: int) -> None:
     """Go on with a session; with a store only as its owner, for another server may have gone on with it since."""
@@ -39,8 +36,7 @@ def resume(hub: Hub, peer: Peer, message: Open, terms: Terms, now_ns: int) -> No
         return
     hosted = hub.roster.find(message.session_id)
     if hosted is None:
-        hosted = hub.host(new_session(hub, message), terms, now_ns)
-        seat(hub, peer, message.handle, hosted, False, give_token(hub, hosted, message.resume_token), now_ns)
+        _begin_anew(hub, peer, message, terms, now_ns)
     else:
         _check_token(hosted, message, None)
         _check_attempt(hosted, message)
@@ -96,7 +92,7 @@ def insert(hub: Hub, hosted: Hosted, then: Then) -> None:
 
 
 def asking(
-    peer: Peer, message: Open | Restore | Fork, handle: int, answer: Answer, drop: Callable[[], None] | None = None
+    peer: Peer, message: Open | Restore | Fork, handle: int, answer: Then, drop: Callable[[], None] | None = None
 ) -> Then:
     """Wrap what is done with the store's answer: what it raises is told; `drop` where nobody waits for it any more."""
 
@@ -110,25 +106,23 @@ def asking(
                 peer.release(handle, now_ns)
             return
         try:
-            is_settled = answer(result, fault, now_ns)
+            answer(result, fault, now_ns)
         except StreamrnnError as refusal:
-            is_settled = True
             peer.refuse(refusal, message.__struct_config__.tag, message.handle)  # type: ignore[arg-type]
         except Exception:
-            is_settled = True
             log.exception("a session could not be opened")
             peer.refuse(InternalError("the server failed to open the session"), None, message.handle)
-        if is_settled:
-            peer.release(handle, now_ns)
+        peer.release(handle, now_ns)
 
     return then
 
 
 def _claim(hub: Hub, peer: Peer, message: Open, terms: Terms) -> None:
+    """Ask the store whose session it is."""
     session_id, token = message.session_id, message.resume_token
     assert session_id is not None and token is not None
 
-    def answer(claimed: Claimed | None, fault: StreamrnnError | None, at_ns: int) -> bool:
+    def answer(claimed: Claimed | None, fault: StreamrnnError | None, at_ns: int) -> None:
         hosted = hub.roster.find(session_id)
         if hosted is not None:
             if claimed is None:
@@ -144,8 +138,6 @@ def _claim(hub: Hub, peer: Peer, message: Open, terms: Terms) -> None:
             _revive(hub, peer, message, claimed, at_ns)
         else:
             _begin_anew(hub, peer, message, terms, at_ns)
-            return False
-        return True
 
     tell = asking(peer, message, message.handle, answer)
 
@@ -160,26 +152,10 @@ def _claim(hub: Hub, peer: Peer, message: Open, terms: Terms) -> None:
 
 
 def _begin_anew(hub: Hub, peer: Peer, message: Open, terms: Terms, now_ns: int) -> None:
-    """Nobody knows the session: open it anew, unless the store gets to know it just now.
-
-    The client is told only then. A server that it has left would else go on to save what it still has of the session,
-    and this one, which the client may never hear of, would take the place of that.
-    """
+    """Nobody knows the session any more: open it anew, and say so."""
     hosted = hub.host(new_session(hub, message), terms, now_ns)
     hosted.epoch = epoch_of(message.attempt or 1)
-    token = give_token(hub, hosted, message.resume_token)
-
-    def answer(is_new: bool | None, fault: StreamrnnError | None, at_ns: int) -> bool:
-        if is_new and not hosted.is_over:
-            seat(hub, peer, message.handle, hosted, False, token, at_ns)
-            return True
-        hub.end_session(hosted, "closed")
-        if fault is not None:
-            raise fault
-        _claim(hub, peer, message, terms)
-        return False
-
-    insert(hub, hosted, asking(peer, message, message.handle, answer, lambda: hub.end_session(hosted, "closed")))
+    seat(hub, peer, message.handle, hosted, False, give_token(hub, hosted, message.resume_token), now_ns)
 
 
 def _settle_owner(hub: Hub, message: Open, claimed: Claimed | None) -> None:

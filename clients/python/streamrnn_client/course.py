@@ -13,7 +13,7 @@ class Course:
     """Entries in order: sent at once while the session keeps up, else held in `unsent`.
 
     `sent_seq` is what this connection comes to next, `heard_seq` the last seq that the server answered on it,
-    `ever_seq` the seq behind all that were ever sent. Frames before `repeats_to` were answered on an earlier connection.
+    `ever_seq` the seq behind all that were ever sent. Frames before `repeats_to` were answered before this connection.
 
     Behind a `barrier`, a rollback that is not answered, nothing is sent: it decides the numbers. While it is `is_deaf`,
     outputs belong to a line that was left. A `close` or `rollback` lets go of the state that went before it, so it is

@@ -21,7 +21,7 @@ from streamrnn_client.errors import (
 )
 from streamrnn_client.log import Log
 from streamrnn_client.losses import SessionLostError
-from streamrnn_client.messages import Close, Fork, Open, Opened, Rollback
+from streamrnn_client.messages import Close, Fork, Message, Open, Opened, Rollback
 from streamrnn_client.pending import PLAIN, Kept, Mark, Pending, PendingAsk, PendingFrames
 
 MAX_REPLAY_BYTES = 4 * 1024 * 1024
@@ -96,10 +96,12 @@ class Ledger:
         self.course.add(kept)
         return pending
 
-    def ask(self, pending: PendingAsk) -> None:
+    def ask(self, message: Message) -> PendingAsk:
         """Note a message other than frames that is about to be sent."""
+        pending = PendingAsk(message=message)
         self.put(pending)
-        self.is_closing = self.is_closing or isinstance(pending.message, Close)
+        self.is_closing = self.is_closing or isinstance(message, Close)
+        return pending
 
     def put(self, pending: PendingAsk) -> None:
         """As `ask`, for one that was made elsewhere: a `fork`."""
