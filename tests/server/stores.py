@@ -16,8 +16,8 @@ from tests.server.conftest import LIMITS
 from tests.serving.house import MODELS
 
 
-def server_over(store: Store, **limits: int) -> Server:
-    """A server over a store, with checkpoints every 20 ms."""
+def server_over(store: Store | None, **limits: int) -> Server:
+    """A server over a store, if there is one, with checkpoints every 20 ms."""
     merged = {name: getattr(LIMITS, name) for name in LIMITS.__dataclass_fields__}
     merged |= {"drain_ms": 400, "checkpoint_ms": 20, "checkpoint_frames": 16} | limits
     return Server(MODELS, port=0, limits=Limits(**merged), store=store)
