@@ -224,13 +224,13 @@ def _take_over(hub: Hub, peer: Peer, message: Open, hosted: Hosted, now_ns: int)
         hub.roster.wake(hosted, "resume", now_ns)  # before the other connection hears of anything: there may be no slot
     else:
         hub.roster.turn(hosted, "resume")
-    before = hosted.peer
+    before, handle = hosted.peer, hosted.handle
     if before is not None:
         hub.tally.n_taken_over += 1
-        del before.sessions[hosted.handle]
-        hosted.peer = None
-        before.tell_closed(hosted.handle, "taken_over", hosted.n_applied)
+        del before.sessions[handle]
     _go_on(hub, peer, message, hosted, now_ns)
+    if before is not None:  # only now: where both are one connection, it still holds a session
+        before.tell_closed(handle, "taken_over", hosted.n_applied)
 
 
 def _go_on(hub: Hub, peer: Peer, message: Open, hosted: Hosted, now_ns: int) -> None:
