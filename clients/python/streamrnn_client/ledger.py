@@ -16,7 +16,6 @@ from streamrnn_client.errors import (
     OptionError,
     SequenceError,
     SessionClosedError,
-    SkippedError,
     StreamrnnClientError,
 )
 from streamrnn_client.log import Log
@@ -247,7 +246,7 @@ class Ledger:
         """
         rollback = self._pivot(opened)
         if rollback is not None:
-            self._give_up_before(rollback, settled)
+            self.log.drop_before(rollback)  # all before it was answered, or it would not have been sent
         for ask in self.log.undone():
             if self.log.base is None and rollback is None and ask.of == "reset" and ask.position < opened.next_seq:
                 ask.settle(ask.position - 1)  # the server has stepped a frame behind it, so it was applied
@@ -286,19 +285,6 @@ class Ledger:
             if isinstance(ask.message, Rollback) and ask.n_sent:
                 return ask
         raise self._lost("the server has an earlier state, and its frames are not kept any more", next_seq, first_seq)
-
-    def _give_up_before(self, rollback: PendingAsk, settled: list[Pending]) -> None:
-        """The state in which these could be answered is gone for good: the rollback followed them."""
-        before = [pending for pending in self.frames if pending.seq < rollback.position]
-        asks = [ask for ask in self.log.undone() if ask.position <= rollback.position]
-        for pending in (*before, *asks[: asks.index(rollback)]):
-            said = "the session was rolled back, and the answer from before was lost with the connection"
-            pending.fail(SkippedError(said, is_stepped=True))
-            settled.append(pending)
-        for frames in before:
-            self.frames.remove(frames)
-            self.answered_seq = frames.kept.end - 1
-        self.log.drop_before(rollback)
 
     def _lost(self, why: str, from_seq: int, to_seq: int) -> SessionLostError:
         message = f"{why}: session {self.opened.session_id} lacks frames {from_seq} to {to_seq - 1}"

@@ -194,7 +194,6 @@ class Table:
             self.resumption.n_replayed += n_replayed
             self.n_replayed += n_replayed
             self.resumption.n_resumed += 1
-            self.openings = {at: opening for at, opening in self.openings.items() if not opening.done}
         except SessionLostError as error:
             self._leave(ledger, error)
 
