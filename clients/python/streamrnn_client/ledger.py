@@ -36,11 +36,12 @@ class Ledger:
     Args:
         opened: how it began.
         asked: the `open` with its options, to be said again when it is resumed; None: they are not known here.
-        max_replay_bytes: see `Options`.
+        max_replay_bytes: see `Options`; 0: it is not to be resumed, and nothing is kept for that.
     """
 
     def __init__(self, opened: Opened, asked: Open | None = None, max_replay_bytes: int = MAX_REPLAY_BYTES) -> None:
         self.opened = opened
+        self._is_kept = bool(opened.resume_token) and max_replay_bytes > 0
         self.handle = opened.handle
         self.has_options = asked is not None
         self.asked = replace(
@@ -211,6 +212,8 @@ class Ledger:
             self.answered_seq = applied_seq
             self.durable_seq = min(self.durable_seq, applied_seq)
         self.log.roll_back(rollback, applied_seq + 1)
+        if not self._is_kept:
+            self.log.release()
         self.course.rolled_back(applied_seq + 1, is_repeated=rollback.done)
 
     def saved(self, durable_seq: int, *, is_checkpoint: bool) -> None:
@@ -226,7 +229,7 @@ class Ledger:
     def _trim(self) -> None:
         """Let go of what is not needed; but not of a rollback that is just being repeated."""
         if not self.course.is_deaf:
-            self.log.trim(self.durable_seq)
+            self.log.trim(self.durable_seq if self._is_kept else self.next_seq)
 
     # ---- connections
 

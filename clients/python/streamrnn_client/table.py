@@ -49,7 +49,7 @@ class Table:
         self.n_replayed = 0
         self._n_repeated = 0
         self._reconnect = reconnect
-        self._max_replay_bytes = max_replay_bytes
+        self._max_replay_bytes = max_replay_bytes if reconnect else 0
         self._events: list[Pending] = []
         self._notices: list[m.GoAway | SessionEvent] = []
         self._last_handle = -1
