@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
+
 from streamrnn.engine.snapshot import SnapshotRecord
 from streamrnn.engine.snapshot import encode as encode_snapshot
 from streamrnn.serving import kept
@@ -67,6 +69,8 @@ def _joined(pieces: tuple[Piece, ...]) -> tuple[Piece, ...]:
     return tuple(
         run[0]
         if len(run) == 1
-        else run[0]._replace(n=sum(piece.n for piece in run), payload=b"".join([piece.payload for piece in run]))
+        else msgspec.structs.replace(
+            run[0], n=sum(piece.n for piece in run), payload=b"".join([piece.payload for piece in run])
+        )
         for run in runs
     )

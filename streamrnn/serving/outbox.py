@@ -44,20 +44,24 @@ class Outbox:
             handle: the session's handle on this connection.
             piece: as it stands in the session's ring.
         """
-        seq, n, payload, filled, was_reset, is_stepped = piece
+        seq, n, payload = piece.seq, piece.n, piece.payload
         if not payload:
-            self._waiting.append(Skipped(handle, seq, n, is_stepped))
+            self._waiting.append(Skipped(handle, seq, n, piece.is_stepped))
             return
         if len(payload) > MAX_PAYLOAD_BYTES and n > 1:
             self._put_in_parts(handle, piece)
             return
         waiting = self._waiting
-        if waiting and not filled and not was_reset:
+        is_flagged = piece.filled or piece.was_reset
+        if waiting and not is_flagged:
             last = waiting[-1]
             if type(last) is Output and _continues(last, handle, seq, n, len(payload)):
                 waiting[-1] = Output(handle, last.seq, last.payload + payload, last.n + n, last.filled, last.was_reset)
                 return
-        waiting.append(Output(handle, seq, payload, n, filled, was_reset))
+        if is_flagged:
+            waiting.append(Output(handle, seq, payload, n, piece.filled, piece.was_reset))
+        else:
+            waiting.append(Output(handle, seq, payload, n))
 
     def take(self) -> list[bytes]:
         """Return all that waits as encoded messages, in order, and forget it."""

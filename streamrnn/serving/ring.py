@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+
+import msgspec
 
 
-class Piece(NamedTuple):
+class Piece(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Outputs of frames `seq .. seq + n - 1`, or with an empty payload the fact that they have none."""
 
     seq: int
@@ -65,4 +66,4 @@ def _cut(piece: Piece, seq: int, end_seq: int) -> Piece:
     payload = piece.payload[first * row_bytes : (end_seq - piece.seq) * row_bytes]
     if first:  # the flags are of the first frame
         return Piece(seq, end_seq - seq, payload, is_stepped=piece.is_stepped)
-    return piece._replace(n=end_seq - seq, payload=payload)
+    return msgspec.structs.replace(piece, n=end_seq - seq, payload=payload)
