@@ -9,6 +9,7 @@
     |   |-- SessionExistsError  the session id or handle is taken
     |   |-- SessionClosedError  the session was closed
     |   |-- TokenError          a resume token that is not the session's
+    |   |-- SupersededError     a later attempt has resumed the session
     |   `-- OptionError         an option or argument that does not exist or is out of range
     |-- PeerError               the remote side broke the protocol
     |   |-- MalformedError      bytes that are not a message
@@ -105,6 +106,12 @@ class TokenError(UsageError):
     """A resume token that is not that of the session."""
 
     code = "bad_token"
+
+
+class SupersededError(UsageError):
+    """An attempt to resume a session came later than another that counts as the later one."""
+
+    code = "superseded"
 
 
 class OptionError(UsageError):

@@ -141,6 +141,7 @@ class Server:
         deadline_ms = drain_ms - drain_ms // 4  # the rest is kept for the closing handshakes
         self.hub.drain(deadline_ms)
         self.pump.wake()
+        self._settle_until_s = self._loop.time() + (deadline_ms + drain_ms // 8) / 1000
         self._end_timer = self._loop.call_later(deadline_ms / 1000, self._end)
         self._force_timer = self._loop.call_later(drain_ms / 1000, self.abort)
         self._finish_if_empty()
@@ -182,12 +183,15 @@ class Server:
             self._finish_if_empty()
 
     def _end(self) -> None:
-        """Step and answer all that waits, save it, and then end every session; the deadline of the stop ends that."""
+        """Step and answer all that waits, save it, and then end every session.
+
+        A store that does not take it in half of the time that is left keeps nobody: clients go on from an older state.
+        """
         self.hub.settle(clock_ns())
         self.pump.write()
         if self.pump.keeper is not None:
             self.pump.keeper.take()
-        if not self.hub.is_settled:
+        if not self.hub.is_settled and self._loop.time() < self._settle_until_s:
             self._end_timer = self._loop.call_later(SETTLE_S, self._end)
             return
         self.hub.end(clock_ns())
@@ -208,6 +212,7 @@ class Server:
     def _finish(self) -> None:
         if not self.stopped.is_set():
             if self.pump.keeper is not None:
+                self.pump.keeper.take()
                 self.pump.keeper.stop()
             self._end_timer.cancel()
             self._force_timer.cancel()

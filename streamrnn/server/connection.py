@@ -112,13 +112,13 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Leave the connection's sessions to be resumed, or close them where the client is done."""
-        self._server.forget(self)
         if self._peer is not None:
             peer, self._peer = self._peer, None
             self._pump.writers.pop(peer, None)
             received = self._ws.close_rcvd
             is_done = received is not None and received.code == DONE and peer.close_code is None
             self._pump.hub.detach(peer, self._pump.wake(), is_done=is_done)
+        self._server.forget(self)  # last: at a stop the server ends with it, once what the sessions were is saved
 
     # ---- the seam: bytes in, bytes out
 

@@ -51,7 +51,6 @@ def opened(hosted: Hosted, resumed: bool, resume_token: str, is_durable: bool) -
         durable_seq=hosted.durable_seq,
         park_ms=hosted.terms.park_ms,
         expire_ms=hosted.terms.expire_ms,
-        epoch=hosted.epoch,
     )
 
 

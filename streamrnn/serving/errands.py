@@ -54,15 +54,15 @@ class Claim(Errand):
     """Become the owner of a session, if the token is its own; the result is `Claimed`, or None if it is unknown.
 
     Where the stored epoch is still `trusted_epoch`, the hub has looked at the token: the store may know older ones.
-    The new epoch is above `known_epoch`, the last that the client was told.
+    With an `attempt` it is refused where the session was resumed by that one or a later one.
 
-    Its faults are TokenError, SnapshotError (a damaged record) and StoreError.
+    Its faults are TokenError, SupersededError, SnapshotError (a damaged record) and StoreError.
     """
 
     session_id: str = ""
     token: str = ""
     trusted_epoch: int | None = None
-    known_epoch: int = 0
+    attempt: int | None = None
 
 
 @dataclass(eq=False)

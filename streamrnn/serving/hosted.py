@@ -15,6 +15,15 @@ from streamrnn.wire.messages import Open, Overload
 if TYPE_CHECKING:
     from streamrnn.serving.peer import Peer
 
+RENEWALS_BITS = 20
+"""Room below an epoch's attempt for rollbacks, each of which raises the epoch by one."""
+
+
+def epoch_of(attempt: int) -> int:
+    """The epoch of who resumes a session with a client's attempt of that number; who opened it has attempt 0."""
+    return attempt << RENEWALS_BITS
+
+
 NEVER = 2**63
 """Above every seq."""
 

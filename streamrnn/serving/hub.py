@@ -42,6 +42,7 @@ class Hub:
         peers: connections that are open.
         dirty: peers with something to write, in the order in which it came up; the caller empties it.
         errands: what is wanted of the store; the caller empties it.
+        is_deaf: the deadline of the stop has passed, and messages are not read any more.
         roster: the sessions.
         tally: what was counted.
     """
@@ -63,6 +64,7 @@ class Hub:
         self.peers: dict[Peer, None] = {}
         self.dirty: dict[Peer, None] = {}
         self.errands: deque[Errand] = deque()
+        self.is_deaf = False
         self.roster = Roster(engine, limits, self.tally, on_turn)
         self.checkpoints = Checkpoints(engine, limits, self.tally, self._tell_durable, self._lose_to_another)
         self._codecs: dict[str, Codec] = {}
@@ -288,7 +290,11 @@ class Hub:
             peer.go_away(deadline_ms)
 
     def settle(self, now_ns: int) -> None:
-        """Step all that waits, and ask for a last checkpoint of what is not saved. Repeat until `is_settled`."""
+        """Read no more, step all that waits, and ask for a last checkpoint of what is not saved.
+
+        Repeat until `is_settled`.
+        """
+        self.is_deaf = True
         for hosted in self.roster:
             try:
                 if hosted.session is not None and hosted.session.n_pending:

@@ -98,14 +98,13 @@ def _begin(
     token = give_token(hub, hosted)
     is_copy = not isinstance(message, Open)
 
-    def answer(is_new: bool | None, fault: StreamrnnError | None, at_ns: int) -> bool:
+    def answer(is_new: bool | None, fault: StreamrnnError | None, at_ns: int) -> None:
         if is_new is False:
             hub.end_session(hosted, "closed")
             raise taken
         if hosted.is_over:
             raise taken
         seat(hub, peer, handle, hosted, is_copy, token, at_ns)  # also where the store cannot tell: it is fenced later
-        return True
 
     if session_id is None or not hub.has_store:
         if is_copy:

@@ -48,8 +48,8 @@ class Peer:
         self.close_code: int | None = None
 
     def receive(self, payload: Buffer, is_text: bool, now_ns: int) -> None:
-        """Take one websocket message; never raises. After a fatal error messages are not read any more."""
-        if self.state == order.CLOSED:
+        """Take one websocket message; never raises. After a fatal error and the deadline of a stop none is read."""
+        if self.state == order.CLOSED or self.hub.is_deaf:
             return
         try:
             message = self.codec.decode(payload, is_text)

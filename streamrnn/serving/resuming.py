@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from streamrnn.engine.gaps import Gaps
-from streamrnn.errors import DrainingError, InternalError, OptionError, StreamrnnError, TokenError
+from streamrnn.errors import DrainingError, InternalError, OptionError, StreamrnnError, SupersededError, TokenError
 from streamrnn.serving.capture import Capture
 from streamrnn.serving.describe import opened
 from streamrnn.serving.errands import Claim, Claimed, Insert, Then
-from streamrnn.serving.hosted import Hosted, Terms
+from streamrnn.serving.hosted import RENEWALS_BITS, Hosted, Terms, epoch_of
 from streamrnn.serving.life import PARKED
 from streamrnn.serving.ring import Piece, Ring
 from streamrnn.serving.token import hash_of, is_one_of
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("streamrnn.serving")
 
-Answer = Callable[[Any, StreamrnnError | None, int], bool]
-"""Takes the store's answer, as `errands.Then`; True: the handle is settled, False: the store was asked again."""
-
 
 def resume(hub: Hub, peer: Peer, message: Open, terms: Terms, now_ns: int) -> None:
     """Go on with a session; with a store only as its owner, for another server may have gone on with it since."""
@@ -39,10 +36,11 @@ def resume(hub: Hub, peer: Peer, message: Open, terms: Terms, now_ns: int) -> No
         return
     hosted = hub.roster.find(message.session_id)
     if hosted is None:
-        hosted = hub.host(new_session(hub, message), terms, now_ns)
-        seat(hub, peer, message.handle, hosted, False, give_token(hub, hosted, message.resume_token), now_ns)
+        _begin_anew(hub, peer, message, terms, now_ns)
     else:
         _check_token(hosted, message, None)
+        _check_attempt(hosted, message)
+        hosted.epoch = epoch_of(_next_attempt(hosted, message))
         _take_over(hub, peer, message, hosted, now_ns)
 
 
@@ -94,7 +92,7 @@ def insert(hub: Hub, hosted: Hosted, then: Then) -> None:
 
 
 def asking(
-    peer: Peer, message: Open | Restore | Fork, handle: int, answer: Answer, drop: Callable[[], None] | None = None
+    peer: Peer, message: Open | Restore | Fork, handle: int, answer: Then, drop: Callable[[], None] | None = None
 ) -> Then:
     """Wrap what is done with the store's answer: what it raises is told; `drop` where nobody waits for it any more."""
 
@@ -108,29 +106,30 @@ def asking(
                 peer.release(handle, now_ns)
             return
         try:
-            is_settled = answer(result, fault, now_ns)
+            answer(result, fault, now_ns)
         except StreamrnnError as refusal:
-            is_settled = True
             peer.refuse(refusal, message.__struct_config__.tag, message.handle)  # type: ignore[arg-type]
         except Exception:
-            is_settled = True
             log.exception("a session could not be opened")
             peer.refuse(InternalError("the server failed to open the session"), None, message.handle)
-        if is_settled:
-            peer.release(handle, now_ns)
+        peer.release(handle, now_ns)
 
     return then
 
 
 def _claim(hub: Hub, peer: Peer, message: Open, terms: Terms) -> None:
+    """Ask the store whose session it is."""
     session_id, token = message.session_id, message.resume_token
     assert session_id is not None and token is not None
 
-    def answer(claimed: Claimed | None, fault: StreamrnnError | None, at_ns: int) -> bool:
+    def answer(claimed: Claimed | None, fault: StreamrnnError | None, at_ns: int) -> None:
         hosted = hub.roster.find(session_id)
         if hosted is not None:
             if claimed is None:
                 _check_token(hosted, message, fault)
+                _check_attempt(hosted, message)
+                if fault is None:  # nothing is stored, so this server is the only one
+                    hosted.epoch = epoch_of(_next_attempt(hosted, message))
             hosted.is_unconfirmed = fault is not None
             _take_over(hub, peer, message, hosted, at_ns)
         elif fault is not None:
@@ -139,8 +138,6 @@ def _claim(hub: Hub, peer: Peer, message: Open, terms: Terms) -> None:
             _revive(hub, peer, message, claimed, at_ns)
         else:
             _begin_anew(hub, peer, message, terms, at_ns)
-            return False
-        return True
 
     tell = asking(peer, message, message.handle, answer)
 
@@ -151,48 +148,42 @@ def _claim(hub: Hub, peer: Peer, message: Open, terms: Terms) -> None:
     hosted = hub.roster.find(session_id)
     is_known = hosted is not None and is_one_of(token, hosted.token_hashes)
     trusted_epoch = hosted.epoch if hosted is not None and is_known else None
-    hub.errands.append(Claim(then, session_id, token, trusted_epoch, message.epoch))
+    hub.errands.append(Claim(then, session_id, token, trusted_epoch, message.attempt))
 
 
 def _begin_anew(hub: Hub, peer: Peer, message: Open, terms: Terms, now_ns: int) -> None:
-    """Nobody knows the session: open it anew, unless the store gets to know it just now.
-
-    The client is told only then. A server that it has left would else go on to save what it still has of the session,
-    and this one, which the client may never hear of, would take the place of that.
-    """
+    """Nobody knows the session any more: open it anew, and say so."""
     hosted = hub.host(new_session(hub, message), terms, now_ns)
-    hosted.epoch = message.epoch + 1
-    token = give_token(hub, hosted, message.resume_token)
-
-    def answer(is_new: bool | None, fault: StreamrnnError | None, at_ns: int) -> bool:
-        if is_new and not hosted.is_over:
-            seat(hub, peer, message.handle, hosted, False, token, at_ns)
-            return True
-        hub.end_session(hosted, "closed")
-        if fault is not None:
-            raise fault
-        _claim(hub, peer, message, terms)
-        return False
-
-    insert(hub, hosted, asking(peer, message, message.handle, answer, lambda: hub.end_session(hosted, "closed")))
+    hosted.epoch = epoch_of(message.attempt or 1)
+    seat(hub, peer, message.handle, hosted, False, give_token(hub, hosted, message.resume_token), now_ns)
 
 
 def _settle_owner(hub: Hub, message: Open, claimed: Claimed | None) -> None:
     """Whether what this server keeps of a session still counts, whoever hears of it.
 
-    It does under the epoch of the claim, if nobody has claimed the session since it was ours. It does not where the
-    client was told a later epoch, by a server that it went on with.
+    It does under the epoch of the claim, if nobody has claimed the session since it was ours.
     """
-    assert message.session_id is not None and message.resume_token is not None
+    assert message.session_id is not None
     hosted = hub.roster.find(message.session_id)
-    if hosted is None or (claimed is None and not is_one_of(message.resume_token, hosted.token_hashes)):
+    if hosted is None or claimed is None:
         return
-    is_ours = claimed is None or claimed.epoch_before == hosted.epoch
-    if not is_ours or hosted.epoch < message.epoch:
-        hub.end_session(hosted, "taken_over")
-    elif claimed is not None:
+    if claimed.epoch_before == hosted.epoch:
         hosted.epoch = claimed.epoch
         hub.note_change(hosted)
+    else:
+        hub.end_session(hosted, "taken_over")
+
+
+def _check_attempt(hosted: Hosted, message: Open) -> None:
+    """Raises:
+    SupersededError: the session was resumed by this or a later attempt.
+    """
+    if message.attempt is not None and hosted.epoch >= epoch_of(message.attempt):
+        raise SupersededError(f"session {hosted.id!r} was resumed by a later attempt than {message.attempt}")
+
+
+def _next_attempt(hosted: Hosted, message: Open) -> int:
+    return (hosted.epoch >> RENEWALS_BITS) + 1 if message.attempt is None else message.attempt
 
 
 def _check_token(hosted: Hosted, message: Open, fault: StreamrnnError | None) -> None:
@@ -204,7 +195,7 @@ def _check_token(hosted: Hosted, message: Open, fault: StreamrnnError | None) ->
     """
     assert message.resume_token is not None
     is_known = is_one_of(message.resume_token, hosted.token_hashes)
-    if fault is not None and (isinstance(fault, TokenError) or not is_known):
+    if fault is not None and (isinstance(fault, TokenError | SupersededError) or not is_known):
         raise fault
     if not is_known:
         raise TokenError(f"expected a resume token of session {hosted.id!r}")
@@ -233,13 +224,13 @@ def _take_over(hub: Hub, peer: Peer, message: Open, hosted: Hosted, now_ns: int)
         hub.roster.wake(hosted, "resume", now_ns)  # before the other connection hears of anything: there may be no slot
     else:
         hub.roster.turn(hosted, "resume")
-    before = hosted.peer
+    before, handle = hosted.peer, hosted.handle
     if before is not None:
         hub.tally.n_taken_over += 1
-        del before.sessions[hosted.handle]
-        hosted.peer = None
-        before.tell_closed(hosted.handle, "taken_over", hosted.n_applied)
+        del before.sessions[handle]
     _go_on(hub, peer, message, hosted, now_ns)
+    if before is not None:  # now, for it may be the same connection, which must not be closed with its last session
+        before.tell_closed(handle, "taken_over", hosted.n_applied)
 
 
 def _go_on(hub: Hub, peer: Peer, message: Open, hosted: Hosted, now_ns: int) -> None:

@@ -52,8 +52,9 @@ class Ring:
     def between(self, seq: int, end_seq: int) -> Iterator[Piece]:
         """Yield what is kept of frames `seq .. end_seq - 1`, in order, cut to them."""
         for piece in self._pieces:
-            if piece.seq < end_seq and piece.seq + piece.n > seq:
-                yield _cut(piece, max(seq, piece.seq), min(end_seq, piece.seq + piece.n))
+            first, end = max(seq, piece.seq), min(end_seq, piece.seq + piece.n)
+            if first < end:
+                yield _cut(piece, first, end)
 
 
 def _cut(piece: Piece, seq: int, end_seq: int) -> Piece:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from streamrnn.errors import StoreError, TokenError
+from streamrnn.errors import StoreError, SupersededError, TokenError
 from streamrnn.serving import kept
 from streamrnn.serving.capture import Capture
 from streamrnn.serving.errands import Claim, Claimed, Errand, Forget, Insert, Save
+from streamrnn.serving.hosted import epoch_of
 from streamrnn.serving.token import is_one_of
 from streamrnn.stores.store import Store, Stored
 
@@ -26,7 +27,7 @@ def run(errand: Errand, store: Store, now_s: float, key: bytes | None = None) ->
         key: seals the records, see `Engine`.
 
     Raises:
-        StoreError, TokenError, SnapshotError: as the errand says.
+        StoreError, TokenError, SupersededError, SnapshotError: as the errand says.
     """
     match errand:
         case Save():
@@ -65,7 +66,9 @@ def _claim(claim: Claim, store: Store, now_s: float, key: bytes | None) -> Claim
         record = kept.decode(stored.snapshot, key)
         if stored.epoch != claim.trusted_epoch and not is_one_of(claim.token, record.token_hashes):
             raise TokenError(f"expected a resume token of session {claim.session_id!r}")
-        least_epoch = claim.known_epoch + 1
+        least_epoch = epoch_of(claim.attempt) if claim.attempt is not None else 0
+        if claim.attempt is not None and stored.epoch >= least_epoch:
+            raise SupersededError(f"session {claim.session_id!r} was resumed by a later attempt than {claim.attempt}")
         claimed = store.claim(claim.session_id, now_s, held_epoch=stored.epoch, least_epoch=least_epoch)
         if claimed is not None:
             return Claimed(kept.decode(claimed.snapshot, key), claimed.epoch, stored.epoch)

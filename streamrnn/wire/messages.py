@@ -45,7 +45,7 @@ class Open(Message, frozen=True, tag="open"):
     session_id: str | None = None
     resume_token: str | None = None
     answered_seq: AppliedSeq = -1
-    epoch: Natural = 0
+    attempt: Annotated[int, Meta(ge=1, le=2**40)] | None = None
     window: Count | None = None
     overload: Overload = "reject"
     park_ms: Natural | None = None
@@ -159,7 +159,6 @@ class Opened(Message, frozen=True, tag="opened"):
     durable_seq: AppliedSeq = -1
     park_ms: Natural = 0
     expire_ms: Natural = 0
-    epoch: Natural = 0
 
 
 class Output(Message, frozen=True, tag="output"):

@@ -139,10 +139,11 @@ sys.exit(run(MODELS, port=0, limits=Limits(drain_ms=int(sys.argv[1]))))
 """
 
 
-async def start_process(drain_ms: int) -> tuple[asyncio.subprocess.Process, int]:
+async def start_process(drain_ms: int, main: str = MAIN, *args: str) -> tuple[asyncio.subprocess.Process, int]:
     """Start `run` in a process and return it with its port, once it is ready."""
+    command = (sys.executable, "-c", main, str(drain_ms), *args)
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", MAIN, str(drain_ms), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
     assert process.stderr is not None
     port = 0

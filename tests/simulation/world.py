@@ -23,7 +23,6 @@ LIMITS = Limits(
     park_ms=60, max_outbox_bytes=4096, max_ring_bytes=4096,
 )  # fmt: skip
 LIMIT_MS = 120_000
-DAY_MS = 24 * 3_600_000
 
 
 @dataclass
@@ -37,8 +36,6 @@ class Report:
     n_cuts: int = 0
     n_reconnects: int = 0
     n_replayed: int = 0
-    n_duplicates: int = 0
-    n_fenced: int = 0
 
 
 @cache
@@ -64,6 +61,7 @@ class World:
     """Everything in it comes from `seed`."""
 
     def __init__(self, seed: int) -> None:
+        self.seed = seed
         self.random = random = Random(seed)
         self.clock = Clock()
         self.memory = MemoryStore()
@@ -130,15 +128,16 @@ class World:
         return report
 
     def _counts(self) -> Report:
-        report = Report(self.random.seed.__hash__() * 0)
-        report.n_crashes = sum(server.n_crashes for server in self.servers)
-        report.n_cuts = self.n_cuts
-        report.n_reconnects = sum(visitor.dialogue.n_reconnects for visitor in self.visitors)
-        return report
+        dialogues = [visitor.dialogue for visitor in self.visitors]
+        return Report(
+            self.seed,
+            n_crashes=sum(server.n_crashes for server in self.servers),
+            n_cuts=self.n_cuts,
+            n_reconnects=sum(dialogue.n_reconnects for dialogue in dialogues),
+            n_replayed=sum(dialogue.table.n_replayed for dialogue in dialogues),
+        )
 
 
 def simulate(seed: int) -> Report:
     """Run the world of a seed."""
-    report = World(seed).run()
-    report.seed = seed
-    return report
+    return World(seed).run()

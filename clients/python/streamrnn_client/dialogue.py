@@ -255,10 +255,8 @@ class Dialogue:
     def _ask(self, ledger: Ledger, message: m.Message) -> PendingAsk:
         ledger.check_live()
         self._check_usable()
-        pending = PendingAsk(message=message)
-        self._send(message, now=ledger.course.takes(pending))
-        ledger.ask(pending)
-        return pending
+        self._send(message, now=ledger.course.takes(PendingAsk(message=message)))
+        return ledger.ask(message)
 
     def _pump(self, message: m.Message) -> None:
         """Send what may be sent now that this has arrived."""

@@ -20,7 +20,7 @@ from streamrnn_client.errors import (
 )
 from streamrnn_client.log import Log
 from streamrnn_client.losses import SessionLostError
-from streamrnn_client.messages import Close, Fork, Open, Opened, Rollback
+from streamrnn_client.messages import Close, Fork, Message, Open, Opened, Rollback
 from streamrnn_client.pending import PLAIN, Kept, Mark, Pending, PendingAsk, PendingFrames
 
 MAX_REPLAY_BYTES = 4 * 1024 * 1024
@@ -55,6 +55,7 @@ class Ledger:
         self.answered_seq = opened.next_seq - 1
         self.durable_seq = opened.durable_seq
         self.n_answered = self.n_repeated = self.n_skipped = 0
+        self.n_attempts = 0
         self.is_parked = self.is_closing = False
         self.frames: deque[PendingFrames] = deque()
         self.asks: deque[PendingAsk] = deque()
@@ -95,10 +96,12 @@ class Ledger:
         self.course.add(kept)
         return pending
 
-    def ask(self, pending: PendingAsk) -> None:
+    def ask(self, message: Message) -> PendingAsk:
         """Note a message other than frames that is about to be sent."""
+        pending = PendingAsk(message=message)
         self.put(pending)
-        self.is_closing = self.is_closing or isinstance(pending.message, Close)
+        self.is_closing = self.is_closing or isinstance(message, Close)
+        return pending
 
     def put(self, pending: PendingAsk) -> None:
         """As `ask`, for one that was made elsewhere: a `fork`."""
@@ -280,13 +283,16 @@ class Ledger:
             return None
         if self.log.is_torn and (opened.durable or not opened.resumed):
             raise self._lost("a rollback that is not kept any more may have been undone", next_seq, first_seq)
-        if next_seq > self.course.ever_seq:
-            raise self._lost("the server has frames that were not sent from here", self.course.ever_seq, next_seq)
-        if next_seq >= first_seq:
-            return None
+        ever_seq = self.course.ever_seq
+        if first_seq <= next_seq <= ever_seq:
+            return (
+                None  # also behind a rollback that was applied: what is repeated before it is answered, and then left
+            )
         for ask in self.log.undone():
             if isinstance(ask.message, Rollback) and ask.n_sent:
                 return ask
+        if next_seq > ever_seq:
+            raise self._lost("the server has frames that were not sent from here", ever_seq, next_seq)
         raise self._lost("the server has an earlier state, and its frames are not kept any more", next_seq, first_seq)
 
     def _lost(self, why: str, from_seq: int, to_seq: int) -> SessionLostError:

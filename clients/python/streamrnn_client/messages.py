@@ -56,7 +56,7 @@ class Open(Message):
     session_id: str | None = None
     resume_token: str | None = None
     answered_seq: AppliedSeq = -1
-    epoch: Time = 0
+    attempt: Annotated[int, Range(1, 2**40)] | None = None
     window: Count | None = None
     overload: Literal["reject", "drop_oldest", "skip_output"] = "reject"
     park_ms: Time | None = None
@@ -188,7 +188,6 @@ class Opened(Message):
     durable_seq: AppliedSeq = -1
     park_ms: Time = 0
     expire_ms: Time = 0
-    epoch: Time = 0
 
 
 @dataclass(frozen=True, slots=True)

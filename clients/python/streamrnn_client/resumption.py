@@ -38,7 +38,8 @@ class Resumption:
         self.refused_by.pop(ledger.handle, None)
         token = ledger.tokens[-1 if ledger.handle in self.wrong else 0]
         self.asked[ledger.handle] = token
-        return replace(ledger.asked, resume_token=token, answered_seq=ledger.answered_seq, epoch=ledger.opened.epoch)
+        ledger.n_attempts += 1
+        return replace(ledger.asked, resume_token=token, answered_seq=ledger.answered_seq, attempt=ledger.n_attempts)
 
     def answered(self, handle: int) -> bool:
         """That `open` has its answer; False: there was none."""

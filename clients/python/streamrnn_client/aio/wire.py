@@ -29,6 +29,7 @@ class Wire:
         self._socket: Socket | None = None
         self._dialling: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_s = 0.0
         self._ending: asyncio.TimerHandle | None = None
         self._sends_soon = False
 
@@ -167,10 +168,11 @@ class Wire:
         """See to it that `_tend` is called when something is due; too early does no harm."""
         due_s = self.line.deadline_s
         if self._timer is not None:
-            if self._timer.when() <= due_s and not self._timer.cancelled():
+            if self._timer_s <= due_s and not self._timer.cancelled():
                 return
             self._timer.cancel()
-        self._timer = None if due_s == math.inf else self.loop.call_at(max(due_s, self.loop.time()), self._tend)
+        self._timer_s = max(due_s, self.loop.time())  # kept here: uvloop's handle of what is due at once has no `when`
+        self._timer = None if due_s == math.inf else self.loop.call_at(self._timer_s, self._tend)
 
     def _tend(self) -> None:
         self._timer = None
