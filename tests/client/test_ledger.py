@@ -12,7 +12,7 @@ from streamrnn_client.dialogue import Dialogue
 from streamrnn_client.errors import FrameError, MalformedError, SequenceError, SessionClosedError, StreamrnnClientError
 from streamrnn_client.ledger import Ledger
 from streamrnn_client.options import Options
-from streamrnn_client.pending import Pending, PendingAsk, PendingFrames
+from streamrnn_client.pending import Pending, PendingFrames
 
 from tests.client.fake_server import MODEL, FakeServer
 
@@ -119,9 +119,7 @@ def test_an_output_that_is_not_due(seq: int) -> None:
 
 def test_the_end_fails_what_is_unanswered_and_grants_a_close() -> None:
     ledger = fresh()
-    frames, flush, close = ledger.take([b"x"]), PendingAsk(message=m.Flush(0)), PendingAsk(message=m.Close(0))
-    ledger.ask(flush)
-    ledger.ask(close)
+    frames, flush, close = ledger.take([b"x"]), ledger.ask(m.Flush(0)), ledger.ask(m.Close(0))
     assert not ledger.live
     with pytest.raises(SessionClosedError):
         ledger.check_live()

@@ -72,7 +72,7 @@ def test_a_session_is_resumed_with_its_options_and_what_is_lacking_is_sent_again
     rig.tell(m.Output(0, 0, frame(10.0)))
     rig.said()
     (again,) = rig.cut()
-    assert again == replace(asked, session_id="s", resume_token="one", answered_seq=0)
+    assert again == replace(asked, session_id="s", resume_token="one", answered_seq=0, attempt=1)
     assert (again.park_ms, again.expire_ms) == (1500, 60_000)
     later = rig.frames(4.0)
     assert rig.said() == [], "it waits until the server has told where it is"
@@ -186,7 +186,7 @@ def test_the_token_before_is_tried_as_well() -> None:
     assert again.resume_token == "two"
     rig.tell(m.Error("bad_token", "session", False, "no", "open", 0))
     (other,) = rig.said()
-    assert other == replace(again, resume_token="one")
+    assert other == replace(again, resume_token="one", attempt=3)
     rig.tell(resumed(0, "three"))
     assert rig.ledger.tokens == ["three", "one"]
     rig.cut()
@@ -205,6 +205,13 @@ def test_a_store_that_fails_is_asked_again() -> None:
     rig.tell(m.Error("store_failed", "session", True, "later", "open", 0))
     rig.dialogue.end_refused()
     assert isinstance(rig.ledger.ended, StoreError)
+
+
+def test_an_attempt_that_came_too_late_finds_the_session_another_s() -> None:
+    rig = Rig()
+    rig.cut()
+    rig.tell(m.Error("superseded", "session", False, "late", "open", 0))
+    assert isinstance(rig.ledger.ended, TakenOverError)
 
 
 def test_any_other_refusal_ends_the_session() -> None:
@@ -235,6 +242,17 @@ def test_nothing_is_kept_of_a_session_that_is_not_to_be_resumed(options: dict[st
     rig.dialogue.rollback(rig.ledger, b"then")
     rig.tell(m.Ack(0, "rollback", 1))
     assert (len(rig.ledger.log.entries), rig.ledger.log.n_forgotten, rig.ledger.next_seq) == (0, 0, 2)
+
+
+def test_a_rollback_to_a_later_state_may_have_been_applied_when_its_answer_was_lost() -> None:
+    rig = Rig()
+    rig.dialogue.rollback(rig.ledger, b"a snapshot before frame 3, of a line that was left")
+    (rollback,) = rig.said()
+    rig.cut()
+    rig.tell(resumed(3))
+    assert rig.said() == [rollback]
+    rig.tell(m.Ack(0, "rollback", 2))
+    assert (rig.ledger.ended, rig.ledger.next_seq) == (None, 3)
 
 
 def test_an_open_that_was_never_answered_is_asked_again_and_its_id_may_be_taken_by_itself() -> None:

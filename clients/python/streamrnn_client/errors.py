@@ -9,7 +9,7 @@
     |   |-- SessionExistsError  session_exists: the session id is taken
     |   |-- SessionClosedError  session_closed: the session has ended
     |   |-- SessionExpiredError expired: it was silent for longer than the server keeps it
-    |   |-- TakenOverError      taken_over: another connection has resumed it
+    |   |-- TakenOverError      taken_over, superseded: another connection has resumed it
     |   |-- TokenError          bad_token: not the resume token of that session
     |   |-- OptionError         bad_option
     |   `-- ClientClosedError   client_closed: the client was closed by its owner

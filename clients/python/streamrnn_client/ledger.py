@@ -283,13 +283,16 @@ class Ledger:
             return None
         if self.log.is_torn and (opened.durable or not opened.resumed):
             raise self._lost("a rollback that is not kept any more may have been undone", next_seq, first_seq)
-        if next_seq > self.course.ever_seq:
-            raise self._lost("the server has frames that were not sent from here", self.course.ever_seq, next_seq)
-        if next_seq >= first_seq:
-            return None
+        ever_seq = self.course.ever_seq
+        if first_seq <= next_seq <= ever_seq:
+            return (
+                None  # also behind a rollback that was applied: what is repeated before it is answered, and then left
+            )
         for ask in self.log.undone():
             if isinstance(ask.message, Rollback) and ask.n_sent:
                 return ask
+        if next_seq > ever_seq:
+            raise self._lost("the server has frames that were not sent from here", ever_seq, next_seq)
         raise self._lost("the server has an earlier state, and its frames are not kept any more", next_seq, first_seq)
 
     def _lost(self, why: str, from_seq: int, to_seq: int) -> SessionLostError:
