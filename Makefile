@@ -15,7 +15,7 @@ RUN_STAMP := $(VENV)/.installed-run
 DEV_STAMP := $(VENV)/.installed-dev
 BENCH_STAMP := $(VENV)/.installed-bench
 
-.PHONY: help setup demo test laws lint format bench warmup soak clean
+.PHONY: help setup demo test laws lint format chaos bench warmup soak clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -72,6 +72,9 @@ laws: $(DEV_STAMP)  ## the laws in every precision, with vectors of 4, 8 and 16 
 
 soak: $(DEV_STAMP)  ## a minute of sessions coming and going; outputs and memory are watched
 	$(BIN)/pytest -m soak -s
+
+chaos: $(DEV_STAMP)  ## servers killed while sessions stream, over SQLite and Valkey; every bit is compared
+	$(BIN)/python -m benchmarks.chaos
 
 bench: $(BENCH_STAMP)  ## measure, beside the peers, on this machine
 	$(BIN)/python -m benchmarks

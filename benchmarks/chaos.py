@@ -6,8 +6,8 @@
 - `valkey`: of two servers over one Valkey or Redis server one is killed, and its clients move to the other;
 - `rolling`: both are stopped in order with SIGTERM, one after the other, and started anew.
 
-At the end every output is compared with those of an uninterrupted run, bit for bit. The times of frames, from the moment
-that they were due until their outputs, are shown; nothing is asserted of them.
+At the end every output is compared with those of an uninterrupted run, bit for bit. The times of frames, from when
+they were due until their outputs, are shown; nothing is asserted of them.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ def serve(state: str | None) -> None:
     """Serve the net until stopped; the port is logged."""
     import logging
 
-    from streamrnn.server.app import run
+    from streamrnn.server.running import run
     from streamrnn.stores import SqliteStore
 
     logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")

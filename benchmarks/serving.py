@@ -53,7 +53,7 @@ def serve() -> None:
     """Serve the net until stopped; the port is logged."""
     import logging
 
-    from streamrnn.server.app import run
+    from streamrnn.server.running import run
 
     logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
     sys.exit(run({"net": make_net()}, port=0, limits=Limits(drain_ms=200)))

@@ -168,7 +168,7 @@ def serve(
     if state is not None and store is not None:
         raise typer.BadParameter("expected --state or --store, got both")
     import streamrnn
-    from streamrnn.server import app
+    from streamrnn.server.running import run
 
     def load() -> dict[str, Model]:
         return {name: streamrnn.load_model(path, cast(PrecisionName, precision)) for name, path in files.items()}
@@ -176,7 +176,7 @@ def serve(
     key = snapshot_key_file.read_bytes() if snapshot_key_file else None
     models = load()
     kept = open_sessions(state, store)
-    raise typer.Exit(app.run(models, host=host, port=port, limits=limits, snapshot_key=key, load=load, store=kept))
+    raise typer.Exit(run(models, host=host, port=port, limits=limits, snapshot_key=key, load=load, store=kept))
 
 
 def open_sessions(state: Path | None, url: str | None) -> Store | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import signal
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -49,6 +48,9 @@ class Server:
         store: where sessions outlive this server; it is owned by the server from here on, and closed with it.
         on_turn: told of every turn in a session's life, see `serving.roster`.
 
+    Attributes:
+        is_stopping: a stop was begun.
+
     Raises:
         OptionError: a model's name cannot be used on the wire, or the key is too short.
     """
@@ -83,7 +85,7 @@ class Server:
         self.connections: set[Connection] = set()
         self.status = 0
         self._listener: asyncio.Server | None = None
-        self._is_stopping = False
+        self.is_stopping = False
 
     async def __aenter__(self) -> Server:
         await self.start()
@@ -130,9 +132,9 @@ class Server:
 
     def begin_stop(self) -> None:
         """Take no new work, tell every client, and stop at the deadline or when the last connection is gone."""
-        if self._is_stopping:
+        if self.is_stopping:
             return
-        self._is_stopping = True
+        self.is_stopping = True
         self.front.unready_reason = STOPPING
         log.info("stopping: %d connections, %d sessions", len(self.hub.peers), self.hub.n_sessions)
         if self._listener is not None:
@@ -179,7 +181,7 @@ class Server:
         """A connection is gone."""
         self.connections.discard(connection)
         self.timers.drop(connection)
-        if self._is_stopping:
+        if self.is_stopping:
             self._finish_if_empty()
 
     def _end(self) -> None:
@@ -272,7 +274,7 @@ class Server:
             log.error("warm-up failed", exc_info=fault)
             self.status = FORCED
             self.begin_stop()
-        elif not self._is_stopping:
+        elif not self.is_stopping:
             # Only now: adding a model compiles what is not compiled yet, which would keep the port shut.
             for name, model in self.models.items():
                 self.hub.engine.add_model(name, model)
@@ -283,49 +285,3 @@ class Server:
 
 def _differ(a: Model, b: Model) -> bool:
     return a.digest != b.digest or a.card != b.card
-
-
-def run(
-    models: Mapping[str, Model],
-    host: str = "127.0.0.1",
-    port: int = 8765,
-    limits: Limits | None = None,
-    snapshot_key: bytes | None = None,
-    load: Load | None = None,
-    store: Store | None = None,
-) -> int:
-    """Serve until SIGTERM or SIGINT and return the exit status; a second signal exits at once. SIGHUP reloads.
-
-    Prints nothing; what happens is logged under `streamrnn.server`.
-
-    Raises:
-        OSError: the port cannot be bound.
-    """
-    server = Server(models, host, port, limits, snapshot_key, load, store)
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(_serve_until_signal(server))
-
-
-async def _serve_until_signal(server: Server) -> int:
-    loop = asyncio.get_running_loop()
-
-    def on_signal() -> None:
-        if server._is_stopping:
-            server.status = FORCED
-            server.abort()
-        else:
-            server.begin_stop()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal)
-    loop.add_signal_handler(signal.SIGHUP, server.reload)
-    return await server.serve()
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Return uvloop's loop where it is installed; it serves a message in half the time of asyncio's."""
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop

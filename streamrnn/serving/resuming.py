@@ -229,7 +229,7 @@ def _take_over(hub: Hub, peer: Peer, message: Open, hosted: Hosted, now_ns: int)
         hub.tally.n_taken_over += 1
         del before.sessions[handle]
     _go_on(hub, peer, message, hosted, now_ns)
-    if before is not None:  # now, for it may be the same connection, which must not be closed with its last session
+    if before is not None:  # only now: where both are one connection, it still holds a session
         before.tell_closed(handle, "taken_over", hosted.n_applied)
 
 

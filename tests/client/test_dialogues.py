@@ -36,7 +36,8 @@ class Replay:
                     self.frames(handle, seq, message.payload[i * row : (i + 1) * row], 1)
             case m.Reset() | m.Flush() | m.Snapshot() | m.Rollback() | m.Close():
                 if message.handle in self.table.ledgers:
-                    self.asked.append(self.table.ledgers[message.handle].ask(message))
+                    self.asked.append(pending := PendingAsk(message=message))
+                    self.table.ledgers[message.handle].ask(pending)
 
     def opening(self, handle: int, message: m.Message) -> None:
         self.table.openings[handle] = PendingAsk(message=message)

@@ -12,7 +12,7 @@ from streamrnn_client.dialogue import Dialogue
 from streamrnn_client.errors import FrameError, MalformedError, SequenceError, SessionClosedError, StreamrnnClientError
 from streamrnn_client.ledger import Ledger
 from streamrnn_client.options import Options
-from streamrnn_client.pending import Pending, PendingFrames
+from streamrnn_client.pending import Pending, PendingAsk, PendingFrames
 
 from tests.client.fake_server import MODEL, FakeServer
 
@@ -119,13 +119,15 @@ def test_an_output_that_is_not_due(seq: int) -> None:
 
 def test_the_end_fails_what_is_unanswered_and_grants_a_close() -> None:
     ledger = fresh()
-    frames, flush, close = ledger.take([b"x"]), ledger.ask(m.Flush(0)), ledger.ask(m.Close(0))
+    frames, flush, close = ledger.take([b"x"]), PendingAsk(message=m.Flush(0)), PendingAsk(message=m.Close(0))
+    ledger.ask(flush)
+    ledger.ask(close)
     assert not ledger.live
     with pytest.raises(SessionClosedError):
         ledger.check_live()
     error = FrameError("the end")
     assert ledger.end(error) == [frames, flush, close]
-    assert (type(frames.error), type(flush.error), close.error, close.value) == (FrameError, FrameError, None, 0)
+    assert (type(frames.error), type(flush.error), close.error, close.value) == (FrameError, FrameError, None, 1)
     assert frames.error is not flush.error
     assert frames.error is not error
 

@@ -224,6 +224,19 @@ def test_without_a_token_or_without_reconnect_a_loss_is_the_end() -> None:
     assert isinstance(rig.dialogue.table.over, ConnectionLostError)
 
 
+@pytest.mark.parametrize("options", [{"reconnect": False}, {"opened": replace(OPENED, resume_token="")}])
+def test_nothing_is_kept_of_a_session_that_is_not_to_be_resumed(options: dict[str, Any]) -> None:
+    rig = Rig(**options)
+    for value in range(9):
+        rig.frames(float(value))
+        rig.tell(m.Output(0, value, frame(float(value))))
+    rig.dialogue.reset(rig.ledger)
+    rig.tell(m.Ack(0, "reset", 8))
+    rig.dialogue.rollback(rig.ledger, b"then")
+    rig.tell(m.Ack(0, "rollback", 1))
+    assert (len(rig.ledger.log.entries), rig.ledger.log.n_forgotten, rig.ledger.next_seq) == (0, 0, 2)
+
+
 def test_an_open_that_was_never_answered_is_asked_again_and_its_id_may_be_taken_by_itself() -> None:
     rig = Rig()
     opening = rig.dialogue.open("sum", "mine")

@@ -9,7 +9,6 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from streamrnn_client.dialogue import Dialogue
-from streamrnn_client.errors import SkippedError
 from streamrnn_client.ledger import Ledger
 from streamrnn_client.losses import ConnectionLostError, SessionLostError
 from streamrnn_client.options import Options
@@ -256,8 +255,7 @@ class Resuming(RuleBasedStateMachine):
 
     def check_frames(self, pending: PendingFrames, ledger: Ledger, want: list[State]) -> None:
         if pending.error is not None:
-            if not isinstance(pending.error, SkippedError):
-                self.check_lost(ledger)
+            self.check_lost(ledger)
             return
         assert [pending.seq + i for i in range(pending.n)] == [seq for seq, _ in want]
         for i, (_, total) in enumerate(want):
@@ -267,8 +265,7 @@ class Resuming(RuleBasedStateMachine):
     def check_ask(self, ask: PendingAsk, ledger: Ledger | None) -> None:
         if ask.error is not None:
             assert ledger is not None
-            if not isinstance(ask.error, SkippedError):
-                self.check_lost(ledger)
+            self.check_lost(ledger)
         elif ask.of == "snapshot":
             assert struct.unpack("<qf", ask.value) in self.truths[id(ledger)].states
         elif ask.of == "fork" and ask.value.live:

@@ -149,7 +149,7 @@ async def test_a_client_that_is_done_during_a_stop_is_forgotten(path):
 STORED = """
 import logging, sys
 from streamrnn.limits import Limits
-from streamrnn.server.app import run
+from streamrnn.server.running import run
 from streamrnn.stores import SqliteStore
 from tests.serving.house import MODELS
 logging.basicConfig(level=logging.INFO, stream=sys.stderr)

@@ -204,9 +204,8 @@ def test_a_bug_while_a_session_is_opened_is_answered_and_frees_the_handle(monkey
 def test_of_two_who_open_the_same_new_id_at_once_one_has_it():
     house = House(MemoryStore(), LIMITS)
     callers = [house.caller(), house.caller()]
-    for caller in callers:
-        caller.say(m.Open(1, "lstm", "s"))
+    heard = [caller.say(m.Open(1, "lstm", "s")) for caller in callers]
     house.keep()
-    replies = [caller.heard()[0] for caller in callers]
+    replies = [(said + caller.heard())[0] for said, caller in zip(heard, callers, strict=True)]
     assert [type(reply) for reply in replies] == [m.Opened, m.Error]
     assert replies[1].code == "session_exists"

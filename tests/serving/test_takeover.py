@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 import numpy as np
+import pytest
 
 from streamrnn.stores import MemoryStore
 from streamrnn.wire import messages as m
@@ -154,3 +155,44 @@ def test_two_clients_at_once_on_two_servers_a_thousand_times_and_one_holds_it():
         houses[holders[0]].keep()
         assert store.load(name) is None
     assert [house.hub.n_sessions for house in houses] == [0, 0]
+
+
+@pytest.mark.parametrize("make_store", [None, MemoryStore], ids=["no store", "store"])
+def test_an_attempt_that_was_held_up_does_not_take_the_session_from_where_it_went_on(make_store):
+    desk = Desk(make_store() if make_store else None)
+    desk.feed(3)
+
+    def attempt(n):
+        caller = desk.house.caller()
+        replies = resume(caller, desk.token, 2, attempt=n)
+        desk.house.keep()
+        return caller, replies + caller.heard()
+
+    holder, replies = attempt(5)
+    assert opened_in(replies).resumed
+    for n in (1, 4, 5):
+        late, (reply,) = attempt(n)
+        assert (reply.code, reply.scope, reply.retryable, reply.handle) == ("superseded", "session", False, 1)
+        assert not late.peer.sessions and holder.say(m.Flush(1))[-1].applied_seq == 2
+    later, replies = attempt(6)
+    assert opened_in(replies).resumed
+    assert m.Closed(1, "taken_over", 3) in holder.heard() and later.peer.sessions
+
+
+def test_an_attempt_on_another_server_that_was_held_up_does_not_fence_the_owner():
+    desk = Desk(MemoryStore())
+    desk.feed(3)
+    desk.house.save()
+    there = House(desk.store, LIMITS)
+    second = there.caller()
+    resume(second, desk.token, 2, attempt=2)
+    there.keep()
+    assert opened_in(second.heard()).resumed
+    late = desk.house.caller()
+    resume(late, desk.token, 2, attempt=1)
+    desk.house.keep()
+    assert [reply.code for reply in late.heard()] == ["superseded"]
+    second.say(frame(1, 3, XS[3:5]))
+    second.ticked()
+    there.save()
+    assert there.hub.tally.n_fenced == 0 and desk.store.load("s").next_seq == 5

@@ -12,8 +12,8 @@ from streamrnn_client.pending import Entry, Kept, PendingAsk
 class Course:
     """Entries in order: sent at once while the session keeps up, else held in `unsent`.
 
-    `sent_seq` is what this connection comes to next, `heard_seq` the last seq that the server answered on it,
-    `ever_seq` the seq behind all that were ever sent. Frames before `repeats_to` were answered before this connection.
+    `sent_seq` is what this connection comes to next, `heard_seq` the last seq that the server answered on it, and
+    `ever_seq` the seq behind all that were ever sent. Frames before `repeats_to` were answered on another connection.
 
     Behind a `barrier`, a rollback that is not answered, nothing is sent: it decides the numbers. While it is `is_deaf`,
     outputs belong to a line that was left. A `close` or `rollback` lets go of the state that went before it, so it is
@@ -37,7 +37,8 @@ class Course:
     @property
     def keeps_up(self) -> bool:
         """What is taken now is sent now."""
-        return self.is_live and self.barrier is None and not self.unsent
+        is_behind = self.heard_seq < self.repeats_to - 1  # what is repeated takes room in the server's queue as well
+        return self.is_live and self.barrier is None and not self.unsent and not is_behind
 
     def add(self, entry: Entry) -> None:
         """It was taken; if the session keeps up, it is sent as well."""

@@ -16,7 +16,6 @@ from streamrnn_client.errors import (
     OptionError,
     SequenceError,
     SessionClosedError,
-    SkippedError,
     StreamrnnClientError,
 )
 from streamrnn_client.log import Log
@@ -37,11 +36,12 @@ class Ledger:
     Args:
         opened: how it began.
         asked: the `open` with its options, to be said again when it is resumed; None: they are not known here.
-        max_replay_bytes: see `Options`.
+        max_replay_bytes: see `Options`; 0: it is not to be resumed, and nothing is kept for that.
     """
 
     def __init__(self, opened: Opened, asked: Open | None = None, max_replay_bytes: int = MAX_REPLAY_BYTES) -> None:
         self.opened = opened
+        self._is_kept = bool(opened.resume_token) and max_replay_bytes > 0
         self.handle = opened.handle
         self.has_options = asked is not None
         self.asked = replace(
@@ -215,6 +215,8 @@ class Ledger:
             self.answered_seq = applied_seq
             self.durable_seq = min(self.durable_seq, applied_seq)
         self.log.roll_back(rollback, applied_seq + 1)
+        if not self._is_kept:
+            self.log.release()
         self.course.rolled_back(applied_seq + 1, is_repeated=rollback.done)
 
     def saved(self, durable_seq: int, *, is_checkpoint: bool) -> None:
@@ -230,7 +232,7 @@ class Ledger:
     def _trim(self) -> None:
         """Let go of what is not needed; but not of a rollback that is just being repeated."""
         if not self.course.is_deaf:
-            self.log.trim(self.durable_seq)
+            self.log.trim(self.durable_seq if self._is_kept else self.next_seq)
 
     # ---- connections
 
@@ -250,7 +252,7 @@ class Ledger:
         """
         rollback = self._pivot(opened)
         if rollback is not None:
-            self._give_up_before(rollback, settled)
+            self.log.drop_before(rollback)  # all before it was answered, or it would not have been sent
         for ask in self.log.undone():
             if self.log.base is None and rollback is None and ask.of == "reset" and ask.position < opened.next_seq:
                 ask.settle(ask.position - 1)  # the server has stepped a frame behind it, so it was applied
@@ -289,19 +291,6 @@ class Ledger:
             if isinstance(ask.message, Rollback) and ask.n_sent:
                 return ask
         raise self._lost("the server has an earlier state, and its frames are not kept any more", next_seq, first_seq)
-
-    def _give_up_before(self, rollback: PendingAsk, settled: list[Pending]) -> None:
-        """The state in which these could be answered is gone for good: the rollback followed them."""
-        before = [pending for pending in self.frames if pending.seq < rollback.position]
-        asks = [ask for ask in self.log.undone() if ask.position <= rollback.position]
-        for pending in (*before, *asks[: asks.index(rollback)]):
-            said = "the session was rolled back, and the answer from before was lost with the connection"
-            pending.fail(SkippedError(said, is_stepped=True))
-            settled.append(pending)
-        for frames in before:
-            self.frames.remove(frames)
-            self.answered_seq = frames.kept.end - 1
-        self.log.drop_before(rollback)
 
     def _lost(self, why: str, from_seq: int, to_seq: int) -> SessionLostError:
         message = f"{why}: session {self.opened.session_id} lacks frames {from_seq} to {to_seq - 1}"

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from streamrnn_client import messages as m
+from streamrnn_client.answers import error_of, perhaps_ours, split
 from streamrnn_client.errors import (
-    BY_CODE,
     DrainingError,
     InternalError,
     MalformedError,
@@ -20,7 +20,6 @@ from streamrnn_client.errors import (
     TakenOverError,
     UnknownSessionError,
 )
-from streamrnn_client.floats import FLOAT_BYTES
 from streamrnn_client.ledger import MAX_REPLAY_BYTES, Ledger, closed_by_owner
 from streamrnn_client.losses import SessionLostError
 from streamrnn_client.news import SessionEvent
@@ -50,7 +49,7 @@ class Table:
         self.n_replayed = 0
         self._n_repeated = 0
         self._reconnect = reconnect
-        self._max_replay_bytes = max_replay_bytes
+        self._max_replay_bytes = max_replay_bytes if reconnect else 0
         self._events: list[Pending] = []
         self._notices: list[m.GoAway | SessionEvent] = []
         self._last_handle = -1
@@ -113,15 +112,11 @@ class Table:
         self._notices.clear()
         return events
 
-    def end_session(self, ledger: Ledger, error: StreamrnnClientError) -> None:
-        """One session is over."""
-        self._end(ledger, error)
-
     def _take(self, message: m.Message) -> None:
         match message:
             case m.Output():
                 ledger = self._live(message.handle)
-                outputs = _split(message.payload, message.n, ledger.opened.output.size)
+                outputs = split(message.payload, message.n, ledger.opened.output.size)
                 mark = Mark(message.filled, message.was_reset) if message.filled or message.was_reset else PLAIN
                 ledger.answer(message.seq, outputs, self._events, mark)
             case m.Outputs():
@@ -153,7 +148,7 @@ class Table:
         size = next((ledger.opened.output.size for ledger in ledgers if ledger is not None), 0)
         if not size:
             return
-        rows = _split(message.payload, len(ledgers), size)
+        rows = split(message.payload, len(ledgers), size)
         for ledger, seq, row in zip(ledgers, message.seqs, rows, strict=True):
             if ledger is not None:
                 ledger.answer(seq, [row], self._events)
@@ -194,7 +189,6 @@ class Table:
             self.resumption.n_replayed += n_replayed
             self.n_replayed += n_replayed
             self.resumption.n_resumed += 1
-            self.openings = {at: opening for at, opening in self.openings.items() if not opening.done}
         except SessionLostError as error:
             self._leave(ledger, error)
 
@@ -225,7 +219,7 @@ class Table:
             error = TakenOverError("another connection has resumed the session", handle=ledger.handle)
         else:
             error = ledger.last_error or SessionClosedError("the server ended the session", handle=ledger.handle)
-        self._end(ledger, error)
+        self.end_session(ledger, error)
 
     def _error(self, message: m.Error) -> None:
         error = error_of(message)
@@ -246,12 +240,12 @@ class Table:
 
     def _not_resumed(self, ledger: Ledger, error: StreamrnnClientError) -> None:
         if self.resumption.refused(ledger, error):
-            self._end(ledger, error)
+            self.end_session(ledger, error)
 
     def _refused(self, ledger: Ledger, message: m.Error, error: StreamrnnClientError) -> None:
         ledger.last_error = error
         if isinstance(error, UnknownSessionError | SessionClosedError):
-            self._end(ledger, error)
+            self.end_session(ledger, error)
         elif message.of in ("frame", "frames") and message.seq is not None:
             try:
                 ledger.refuse(error, self._events)
@@ -276,7 +270,7 @@ class Table:
                     opening.n_sent -= 1
                     return  # it is asked again on the next connection
                 if isinstance(error, SessionExistsError) and opening.n_sent > 1:
-                    error = _perhaps_ours(error)
+                    error = perhaps_ours(error)
                 del self.openings[handle]
                 self._fail(opening, error)
                 return
@@ -295,23 +289,24 @@ class Table:
         if self._reconnect and ledger.tokens:
             ledger.part(self._events)
         else:
-            self._end(ledger, error)
+            self.end_session(ledger, error)
 
     def _leave(self, ledger: Ledger, error: StreamrnnClientError) -> None:
         """It is over here, and open in the server."""
-        self._end(ledger, error)
+        self.end_session(ledger, error)
         self.left.add(ledger.handle)
         self.closes.append(ledger.handle)
 
     def _end_all(self, error: StreamrnnClientError) -> None:
         self.over = error
         for ledger in list(self.ledgers.values()):
-            self._end(ledger, error)
+            self.end_session(ledger, error)
         for opening in self.openings.values():
             self._fail(opening, error)
         self.openings.clear()
 
-    def _end(self, ledger: Ledger, error: StreamrnnClientError) -> None:
+    def end_session(self, ledger: Ledger, error: StreamrnnClientError) -> None:
+        """One session is over, and its forks that are not open yet."""
         del self.ledgers[ledger.handle]
         self.resumption.forget(ledger)
         self._n_repeated += ledger.n_repeated
@@ -328,29 +323,3 @@ class Table:
     def _fail(self, pending: Pending, error: StreamrnnClientError) -> None:
         pending.fail(error)
         self._events.append(pending)
-
-
-def error_of(message: m.Error) -> StreamrnnClientError:
-    """The exception that an `error` message stands for."""
-    return BY_CODE.get(message.code, StreamrnnClientError)(
-        message.message,
-        code=message.code,
-        scope=message.scope,
-        retryable=message.retryable,
-        handle=message.handle,
-        seq=message.seq,
-        expected_seq=message.expected_seq,
-    )
-
-
-def _perhaps_ours(error: StreamrnnClientError) -> StreamrnnClientError:
-    """The session may be the one that was opened when the connection broke: nobody was told its token."""
-    said = f"{error}; it may be ours, opened when the connection broke: choose another id, or wait until it expires"
-    return SessionExistsError(said, handle=error.handle, retryable=True)
-
-
-def _split(payload: bytes, n: int, size: int) -> list[bytes]:
-    step = size * FLOAT_BYTES
-    if len(payload) != n * step:
-        raise MalformedError(f"expected {n} outputs of {size} values, got {len(payload)} bytes")
-    return [payload[start : start + step] for start in range(0, len(payload), step)]

@@ -105,6 +105,7 @@ class Wire:
         end_s = time.monotonic() + seconds
         link = self.line.dial(time.monotonic())
         error: StreamrnnClientError | None = None
+        self._let_go()
         self.lock.release()
         try:
             raw = dialled(address, self.options)
@@ -112,6 +113,8 @@ class Wire:
             raw, error = None, failure
         finally:
             self.lock.acquire()
+        while self._waited_for:  # for the socket before, which it will close
+            self.lock.wait(KEEP_S)
         if raw is not None and self._closed.is_set():
             raw.close()
         elif raw is not None:
