@@ -26,7 +26,7 @@ import numpy as np
 import streamrnn
 from benchmarks import report
 from benchmarks.memory import measure_memory
-from benchmarks.serving import CODEC, NET, OUTPUT_SIZE, Socket, cpu_ns, make_net, pinned
+from benchmarks.serving import CODEC, NET, OUTPUT_SIZE, Socket, cpu_ns, make_net, masked, pinned
 from streamrnn.limits import Limits
 from streamrnn.wire import messages as m
 
@@ -85,11 +85,7 @@ class Gateway:
         frames = self.frames[self.seq % len(self.frames)]
         message = CODEC.encode(m.Frames(self.handles, [self.seq] * N_COLUMNS, frames.tobytes()))
         self.sent_ns = time.perf_counter_ns()
-        self.socket.plug.sendall(bytes([0x82, 0xFE]) + struct.pack(">H", len(message)) + bytes(4) + message) if len(
-            message
-        ) < 65536 else self.socket.plug.sendall(
-            bytes([0x82, 0xFF]) + struct.pack(">Q", len(message)) + bytes(4) + message
-        )
+        self.socket.plug.sendall(bytes([0x82, 0xFF]) + struct.pack(">Q", len(message)) + bytes(4) + message)
         self.seq += 1
         self.n_due = N_COLUMNS
 
@@ -136,11 +132,23 @@ def check(port: int) -> None:
     xs = np.random.default_rng(2).normal(size=(100, NET.input_size)).astype(np.float32)
     socket = Socket(port, 0)
     assert isinstance(socket.ask(m.Open(1, "net")), m.Opened)
-    got = [np.frombuffer(socket.ask(m.Frame(1, i, x.tobytes())).payload, "<f4") for i, x in enumerate(xs)]
-    np.testing.assert_array_equal(np.array(got), engine.open("net").run(xs))
-    reply = socket.ask(m.Close(1))
-    assert isinstance(reply, m.Closed), reply
-    socket.plug.close()
+    inbox = bytearray()
+    for i, x in enumerate(xs):
+        socket.plug.sendall(masked(CODEC.encode(m.Frame(1, i, x.tobytes()))))
+    socket.plug.sendall(masked(CODEC.encode(m.Close(1))))
+    rows: list[bytes] = []
+    while True:
+        inbox += socket.plug.recv(1 << 16)
+        while (payload := _cut(inbox)) is not None:
+            message = CODEC.decode_server(payload, False)
+            if isinstance(message, m.Closed):
+                np.testing.assert_array_equal(
+                    np.frombuffer(b"".join(rows), "<f4").reshape(100, -1), engine.open("net").run(xs)
+                )
+                socket.plug.close()
+                return
+            if isinstance(message, m.Output):
+                rows.append(message.payload)
 
 
 def play(gateways: Sequence[Gateway], seconds: float, pid: int) -> dict[str, float]:

@@ -16,18 +16,26 @@ from streamrnn.stores.file import open_file, store_error
 from streamrnn.stores.store import Stored, check_id, check_owners
 
 _INSERT = """
-    INSERT INTO session (session_id, epoch, next_seq, floor_seq, saved_s, snapshot) VALUES (?1, ?2, ?3, ?3, ?4, ?5)
+    INSERT INTO session (session_id, epoch, next_seq, floor_seq, saved_s, snapshot) VALUES (?, ?, ?, ?, ?, ?)
     ON CONFLICT (session_id) DO NOTHING
 """
 _SAVE = """
-    INSERT INTO session (session_id, epoch, next_seq, floor_seq, saved_s, snapshot) VALUES (?1, ?2, ?3, ?3, ?4, ?5)
+    INSERT INTO session (session_id, epoch, next_seq, floor_seq, saved_s, snapshot) VALUES {rows}
     ON CONFLICT (session_id) DO UPDATE SET
         epoch = excluded.epoch, next_seq = excluded.next_seq, floor_seq = excluded.floor_seq,
         saved_s = excluded.saved_s, snapshot = excluded.snapshot
     WHERE (excluded.epoch, excluded.next_seq) >= (session.epoch, session.floor_seq)
+    RETURNING session_id
 """
+_ROWS_A_STATEMENT = 256
+"""Rows that one statement saves: each statement lets other threads run, and thousands of small ones would make the one
+that steps frames change hands as often."""
 _LOAD = "SELECT session_id, epoch, next_seq, snapshot FROM session WHERE session_id = ?"
 _CLAIM = "UPDATE session SET epoch = ?, floor_seq = 0, saved_s = ? WHERE session_id = ?"
+
+
+def _row(record: Stored, now_s: float) -> tuple[object, ...]:
+    return record.session_id, record.epoch, record.next_seq, record.next_seq, now_s, record.snapshot
 
 
 class SqliteStore:
@@ -85,19 +93,22 @@ class SqliteStore:
 
     def save(self, records: Sequence[Stored], now_s: float) -> list[str]:
         """Keep the records in one transaction; see `Store.save`."""
+        is_plain = len({record.session_id for record in records}) == len(records)
+        n_rows = _ROWS_A_STATEMENT if is_plain else 1  # one that stands twice is judged twice
         fenced = []
         with self._writing("save") as db:
-            for record in records:
-                row = (record.session_id, record.epoch, record.next_seq, now_s, record.snapshot)
-                if not db.execute(_SAVE, row).rowcount:
-                    fenced.append(record.session_id)
+            for start in range(0, len(records), n_rows):
+                part = records[start : start + n_rows]
+                statement = _SAVE.format(rows=", ".join(["(?, ?, ?, ?, ?, ?)"] * len(part)))
+                values = [value for record in part for value in _row(record, now_s)]
+                written = {session_id for (session_id,) in db.execute(statement, values).fetchall()}
+                fenced += [record.session_id for record in part if record.session_id not in written]
         return fenced
 
     def insert(self, record: Stored, now_s: float) -> bool:
         """Keep a record where there is none; see `Store.insert`."""
         with self._writing("insert") as db:
-            row = (record.session_id, record.epoch, record.next_seq, now_s, record.snapshot)
-            return db.execute(_INSERT, row).rowcount > 0
+            return db.execute(_INSERT, _row(record, now_s)).rowcount > 0
 
     def load(self, session_id: str) -> Stored | None:
         """The record of a session, or None."""
