@@ -2,7 +2,8 @@
 
 The blocks of a page run in order, in a folder of its own. ```python and ```json with a file name after the language
 are written to that file; ```console lines begin with "$ "; ```sh blocks need what a test does not have, and are only
-checked for commands and options that do not exist.
+checked for commands and options that do not exist. `pkill -9` kills the page's last server, and no other; the next one
+takes its port.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ RUN_ELSEWHERE = ("connect-a-client.md",)  # tests/client/test_readme.py runs it
 BLOCK = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)")
 SKIPPED = ("pip ", "export ", "make ")
+KILL = 'pkill -9 -f "streamrnn serve"'
 READY_TIMEOUT_S = 60
 
 
@@ -63,6 +65,7 @@ class Shell:
         self.folder = folder
         self.port = 8765
         self._servers: list[subprocess.Popen[bytes]] = []
+        self._is_port_taken = True
         bin_folder = str(Path(sys.executable).parent)
         self._env = os.environ | {"PATH": bin_folder + os.pathsep + os.environ["PATH"]}
 
@@ -77,6 +80,12 @@ class Shell:
         if line.startswith("streamrnn serve"):
             self._serve(line)
             return
+        if line == KILL:
+            killed = self._servers.pop()
+            killed.kill()
+            killed.wait(15)
+            self._is_port_taken = False
+            return
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", self.here(line)],
             cwd=self.folder, env=self._env, capture_output=True, text=True, timeout=120,
@@ -84,7 +93,9 @@ class Shell:
         assert done.returncode == 0, f"$ {line}\n{done.stdout}{done.stderr}"
 
     def _serve(self, line: str) -> None:
-        self.port = free_port()
+        if self._is_port_taken:
+            self.port = free_port()
+        self._is_port_taken = True
         command = [*shlex.split(line), f"--port={self.port}"]
         self._servers.append(subprocess.Popen(command, cwd=self.folder, env=self._env, stderr=subprocess.DEVNULL))
         end_s = time.monotonic() + READY_TIMEOUT_S
