@@ -150,9 +150,13 @@ class Visitor:
             self._begin(pending.result(), Oracle())
         for _, oracle in list(self._sessions):
             fork = oracle.forking
-            if fork is not None and fork.done:
-                oracle.forking = None
+            if fork is None or not fork.done:
+                continue
+            oracle.forking = None
+            if fork.error is None:
                 self._begin(fork.result(), oracle.twin())
+            else:
+                oracle.note(Call("fork", fork))
 
     def _begin(self, ledger: Ledger, oracle: Oracle) -> None:
         oracle.gaps = gaps_of(ledger.asked)

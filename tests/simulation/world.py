@@ -140,4 +140,8 @@ class World:
 
 def simulate(seed: int) -> Report:
     """Run the world of a seed."""
-    return World(seed).run()
+    world = World(seed)
+    try:
+        return world.run()
+    except Exception as fault:  # of the client, or of the world itself
+        return Report(seed, [f"{type(fault).__name__}: {fault}"])

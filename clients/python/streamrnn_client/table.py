@@ -33,6 +33,7 @@ MAX_HANDLE = 2**31 - 1
 class Table:
     """Live sessions in `ledgers`, those asked for in `openings`; once `over` is set, all has ended.
 
+    `orphans` are handles of forks whose source has ended meanwhile: should they open, they are closed.
     `left` are handles whose sessions have ended here and are still open in the server, until their `close` is answered.
     `closes` are such handles for which it is to be sent.
     """
@@ -41,6 +42,7 @@ class Table:
         self.ledgers: dict[int, Ledger] = {}
         self.openings: dict[int, PendingAsk] = {}
         self.left: set[int] = set()
+        self.orphans: set[int] = set()
         self.closes: list[int] = []
         self.going_away: m.GoAway | None = None
         self.over: StreamrnnClientError | None = None
@@ -69,7 +71,7 @@ class Table:
         while True:
             self._last_handle = self._last_handle + 1 if self._last_handle < MAX_HANDLE else 0
             handle = self._last_handle
-            if handle not in self.ledgers and handle not in self.openings and handle not in self.left:
+            if not any(handle in taken for taken in (self.ledgers, self.openings, self.left, self.orphans)):
                 return handle
 
     def take(self, message: m.Message) -> list[Event]:
@@ -95,6 +97,7 @@ class Table:
         """The connection is lost: sessions that can be resumed wait for the next one, the others end with `error`."""
         self.going_away = self.broken = None
         self.left.clear()
+        self.orphans.clear()
         self.closes.clear()
         self.resumption.begin()
         for ledger in list(self.ledgers.values()):
@@ -169,6 +172,10 @@ class Table:
             self._resumed(ledger, message)
             return
         opening = self.openings.pop(message.handle, None)
+        if message.handle in self.orphans:
+            self.orphans.discard(message.handle)
+            self._close_left(message.handle)
+            return
         if opening is None:
             raise MalformedError(f"an opened for handle {message.handle}, which was not asked")
         asked = opening.message if isinstance(opening.message, m.Open) else None
@@ -265,7 +272,7 @@ class Table:
 
     def _refused_opening(self, message: m.Error, error: StreamrnnClientError) -> None:
         for handle, opening in self.openings.items():
-            if message.handle == (handle if opening.source is None else opening.source) and opening.of == message.of:
+            if message.handle == handle and opening.of == message.of:
                 if self._reconnect and isinstance(error, DrainingError) and not opening.abandoned:
                     opening.n_sent -= 1
                     return  # it is asked again on the next connection
@@ -274,9 +281,9 @@ class Table:
                 del self.openings[handle]
                 self._fail(opening, error)
                 return
-        if message.of != "fork" or message.handle in self.ledgers:
+        if message.handle not in self.orphans:
             raise MalformedError(f"an error for {message.of} of handle {message.handle}, which was not asked")
-        # else the session has ended meanwhile, and its forks failed then
+        self.orphans.discard(message.handle)
 
     def _live(self, handle: int) -> Ledger:
         ledger = self.ledgers.get(handle)
@@ -294,8 +301,11 @@ class Table:
     def _leave(self, ledger: Ledger, error: StreamrnnClientError) -> None:
         """It is over here, and open in the server."""
         self.end_session(ledger, error)
-        self.left.add(ledger.handle)
-        self.closes.append(ledger.handle)
+        self._close_left(ledger.handle)
+
+    def _close_left(self, handle: int) -> None:
+        self.left.add(handle)
+        self.closes.append(handle)
 
     def _end_all(self, error: StreamrnnClientError) -> None:
         self.over = error
@@ -315,6 +325,8 @@ class Table:
             if opening.source == ledger.handle:
                 del self.openings[handle]
                 self._fail(opening, error)
+                if opening.n_sent:
+                    self.orphans.add(handle)
 
     def _settle(self, pending: Pending, value: Any) -> None:
         pending.settle(value)
