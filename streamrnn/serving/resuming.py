@@ -56,7 +56,8 @@ def give_token(hub: Hub, hosted: Hosted, used_token: str | None = None) -> str:
     While the store does not know the token that was used, the client goes on with that: after a crash the store must
     know one of the last two.
     """
-    if used_token is not None and hosted.is_stored and hash_of(used_token) not in hosted.stored_hashes:
+    is_told = not hosted.is_unconfirmed and hash_of(used_token or "") in hosted.stored_hashes
+    if used_token is not None and hosted.is_stored and not is_told:
         return used_token
     token = hub.new_token()
     hosted.token_hashes = tuple(hash_of(text) for text in (token, used_token) if text is not None)
@@ -128,9 +129,10 @@ def _claim(hub: Hub, peer: Peer, message: Open, terms: Terms) -> None:
             if claimed is None:
                 _check_token(hosted, message, fault)
                 _check_attempt(hosted, message)
-                if fault is None:  # nothing is stored, so this server is the only one
-                    hosted.epoch = epoch_of(_next_attempt(hosted, message))
+                hosted.epoch = epoch_of(_next_attempt(hosted, message))  # this server is the last to serve the client
             hosted.is_unconfirmed = fault is not None
+            if fault is not None:
+                hosted.durable_seq = -1  # what was saved of it may have been replaced since
             _take_over(hub, peer, message, hosted, at_ns)
         elif fault is not None:
             raise fault
@@ -191,11 +193,12 @@ def _check_token(hosted: Hosted, message: Open, fault: StreamrnnError | None) ->
 
     Raises:
         TokenError: it is not the session's.
-        StreamrnnError: `fault`, where only the store could tell.
+        StreamrnnError: `fault`, where only the store could tell, or another server was the last to serve the client.
     """
     assert message.resume_token is not None
     is_known = is_one_of(message.resume_token, hosted.token_hashes)
-    if fault is not None and (isinstance(fault, TokenError | SupersededError) or not is_known):
+    was_last = hosted.epoch >= epoch_of(message.last_attempt)
+    if fault is not None and (isinstance(fault, TokenError | SupersededError) or not (is_known and was_last)):
         raise fault
     if not is_known:
         raise TokenError(f"expected a resume token of session {hosted.id!r}")

@@ -46,6 +46,7 @@ class Open(Message, frozen=True, tag="open"):
     resume_token: str | None = None
     answered_seq: AppliedSeq = -1
     attempt: Annotated[int, Meta(ge=1, le=2**40)] | None = None
+    last_attempt: Annotated[int, Meta(ge=0, le=2**40)] = 0
     window: Count | None = None
     overload: Overload = "reject"
     park_ms: Natural | None = None

@@ -28,9 +28,9 @@ def f32(*values: float) -> bytes:
 CLIENT: dict[str, m.ClientMessage] = {
     "open": m.Open(1, "temp"),
     "open with a session id": m.Open(2147483647, "größe", "line-7/pump α"),
-    "open to resume": m.Open(1, "temp", "a1b2", "x" * 43, 41, 7),
+    "open to resume": m.Open(1, "temp", "a1b2", "x" * 43, 41, 7, 6),
     "open with every option": m.Open(
-        1, "temp", None, None, -1, None, 64, "skip_output", 60_000, 120_000, "linear", 20_000, 2**53 - 1
+        1, "temp", None, None, -1, None, 0, 64, "skip_output", 60_000, 120_000, "linear", 20_000, 2**53 - 1
     ),
     "frame": m.Frame(1, 0, f32(1.0)),
     "frame of two": m.Frame(300, 70000, f32(1.5, -2.0, 0.0, 3.25), 2),

@@ -55,7 +55,7 @@ class Ledger:
         self.answered_seq = opened.next_seq - 1
         self.durable_seq = opened.durable_seq
         self.n_answered = self.n_repeated = self.n_skipped = 0
-        self.n_attempts = 0
+        self.n_attempts = self.last_attempt = 0
         self.is_parked = self.is_closing = False
         self.frames: deque[PendingFrames] = deque()
         self.asks: deque[PendingAsk] = deque()
@@ -258,6 +258,7 @@ class Ledger:
                 ask.settle(ask.position - 1)  # the server has stepped a frame behind it, so it was applied
                 settled.append(ask)
         self.opened = opened
+        self.last_attempt = self.n_attempts
         if opened.resume_token:
             others = [token for token in self.tokens if token != opened.resume_token]
             self.tokens = [opened.resume_token, *others[:1]]

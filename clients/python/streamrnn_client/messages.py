@@ -57,6 +57,7 @@ class Open(Message):
     resume_token: str | None = None
     answered_seq: AppliedSeq = -1
     attempt: Annotated[int, Range(1, 2**40)] | None = None
+    last_attempt: Annotated[int, Range(0, 2**40)] = 0
     window: Count | None = None
     overload: Literal["reject", "drop_oldest", "skip_output"] = "reject"
     park_ms: Time | None = None

@@ -39,7 +39,13 @@ class Resumption:
         token = ledger.tokens[-1 if ledger.handle in self.wrong else 0]
         self.asked[ledger.handle] = token
         ledger.n_attempts += 1
-        return replace(ledger.asked, resume_token=token, answered_seq=ledger.answered_seq, attempt=ledger.n_attempts)
+        return replace(
+            ledger.asked,
+            resume_token=token,
+            answered_seq=ledger.answered_seq,
+            attempt=ledger.n_attempts,
+            last_attempt=ledger.last_attempt,
+        )
 
     def answered(self, handle: int) -> bool:
         """That `open` has its answer; False: there was none."""
