@@ -70,7 +70,7 @@ laws: $(DEV_STAMP)  ## the laws in every precision, with vectors of 4, 8 and 16 
 	  STREAMRNN_VECTOR_WIDTH=$$width $(BIN)/pytest -q -n $(WORKERS) tests/laws tests/kernels/test_tile.py; \
 	done
 
-soak: $(DEV_STAMP)  ## a minute of sessions coming and going; outputs and memory are watched
+soak: $(DEV_STAMP)  ## minutes of sessions coming and going, and 20,000 simulated worlds; outputs and memory are watched
 	$(BIN)/pytest -m soak -s
 
 chaos: $(DEV_STAMP)  ## servers killed while sessions stream, over SQLite and Valkey; every bit is compared

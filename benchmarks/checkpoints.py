@@ -16,8 +16,8 @@ import struct
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ import numpy as np
 import streamrnn
 from benchmarks import report
 from benchmarks.memory import measure_memory
-from benchmarks.serving import CODEC, NET, OUTPUT_SIZE, Socket, cpu_ns, make_net, masked, pinned
+from benchmarks.serving import CODEC, NET, OUTPUT_SIZE, Socket, cpu_ns, make_net, masked, served
 from streamrnn.limits import Limits
 from streamrnn.wire import messages as m
 
@@ -40,28 +40,13 @@ def serve(state: str | None) -> None:
     """Serve the net until stopped; the port is logged."""
     import logging
 
+    from streamrnn.server.app import Server
     from streamrnn.server.running import run
     from streamrnn.stores import SqliteStore
 
     logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
     store = SqliteStore(Path(state) / "sessions.sqlite") if state else None
-    sys.exit(run({"net": make_net()}, port=0, limits=LIMITS, store=store))
-
-
-@contextmanager
-def served(core: int, state: str | None) -> Iterator[tuple[int, int]]:
-    """Start a server; its port and process id."""
-    arguments = ["benchmarks.checkpoints", "--serve", *(["--state", state] if state else [])]
-    with pinned(arguments, core) as process:
-        port = 0
-        assert process.stdout is not None
-        for line in process.stdout:
-            if "port" in line:
-                port = int(line.rsplit(maxsplit=1)[1])
-            if "ready" in line:
-                yield port, process.pid
-                return
-        raise RuntimeError("the server did not start")
+    sys.exit(run(Server({"net": make_net()}, port=0, limits=LIMITS, store=store)))
 
 
 class Gateway:
@@ -194,7 +179,8 @@ def measure(n_rounds: int, seconds: float) -> dict[str, Any]:
     frames = np.random.default_rng(3).normal(size=(64, N_COLUMNS, NET.input_size)).astype(np.float32)
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
-        servers = [stack.enter_context(served(cores[0], state)) for state in (None, folder)]
+        serving = ["benchmarks.checkpoints", "--serve"]
+        servers = [stack.enter_context(served(cores[0], *serving, *options)) for options in ([], ["--state", folder])]
         for port, _ in servers:
             check(port)
         fleets = [[Gateway(port, frames) for _ in range(N_CONNECTIONS)] for port, _ in servers]

@@ -53,10 +53,11 @@ def serve() -> None:
     """Serve the net until stopped; the port is logged."""
     import logging
 
+    from streamrnn.server.app import Server
     from streamrnn.server.running import run
 
     logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
-    sys.exit(run({"net": make_net()}, port=0, limits=Limits(drain_ms=200)))
+    sys.exit(run(Server({"net": make_net()}, port=0, limits=Limits(drain_ms=200))))
 
 
 @contextmanager
@@ -76,9 +77,9 @@ def pinned(arguments: Sequence[str], core: int) -> Iterator[subprocess.Popen[str
 
 
 @contextmanager
-def served(core: int) -> Iterator[tuple[int, int]]:
-    """Start the server; its port and process id."""
-    with pinned(["benchmarks.serving", "--serve"], core) as process:
+def served(core: int, *arguments: str) -> Iterator[tuple[int, int]]:
+    """Start a server, by default ours; its port and process id."""
+    with pinned(arguments or ["benchmarks.serving", "--serve"], core) as process:
         port = 0
         assert process.stdout is not None
         for line in process.stdout:

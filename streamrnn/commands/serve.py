@@ -168,6 +168,7 @@ def serve(
     if state is not None and store is not None:
         raise typer.BadParameter("expected --state or --store, got both")
     import streamrnn
+    from streamrnn.server.app import Server
     from streamrnn.server.running import run
 
     def load() -> dict[str, Model]:
@@ -175,8 +176,7 @@ def serve(
 
     key = snapshot_key_file.read_bytes() if snapshot_key_file else None
     models = load()
-    kept = open_sessions(state, store)
-    raise typer.Exit(run(models, host=host, port=port, limits=limits, snapshot_key=key, load=load, store=kept))
+    raise typer.Exit(run(Server(models, host, port, limits, key, load, open_sessions(state, store))))
 
 
 def open_sessions(state: Path | None, url: str | None) -> Store | None:

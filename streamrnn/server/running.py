@@ -4,23 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
-from streamrnn.limits import Limits
-from streamrnn.model.model import Model
-from streamrnn.server.app import FORCED, Load, Server
-from streamrnn.stores.store import Store
+from streamrnn.server.app import FORCED, Server
 
 
-def run(
-    models: Mapping[str, Model],
-    host: str = "127.0.0.1",
-    port: int = 8765,
-    limits: Limits | None = None,
-    snapshot_key: bytes | None = None,
-    load: Load | None = None,
-    store: Store | None = None,
-) -> int:
+def run(server: Server) -> int:
     """Serve until SIGTERM or SIGINT and return the exit status; a second signal exits at once. SIGHUP reloads.
 
     Prints nothing; what happens is logged under `streamrnn.server`.
@@ -28,7 +17,6 @@ def run(
     Raises:
         OSError: the port cannot be bound.
     """
-    server = Server(models, host, port, limits, snapshot_key, load, store)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(_serve_until_signal(server))
 

@@ -89,7 +89,10 @@ def _begin(
     terms: Terms,
     now_ns: int,
 ) -> None:
-    """Begin a session; under an id that the client chose only if that is free, in the store too."""
+    """Begin a session; under an id that the client chose only if that is free, in the store too.
+
+    A copy of a state is kept in the store before the client hears of it: its client does not have the frames from 0.
+    """
     session_id = message.session_id
     taken = SessionExistsError(f"session {session_id!r} is kept already", session_id=session_id)
     if session_id is not None and hub.roster.find(session_id) is not None:
@@ -104,11 +107,10 @@ def _begin(
             raise taken
         if hosted.is_over:
             raise taken
-        seat(hub, peer, handle, hosted, is_copy, token, at_ns)  # also where the store cannot tell: it is fenced later
+        # Also where the store cannot tell: then it may be fenced later, and a copy is not durable yet.
+        seat(hub, peer, handle, hosted, is_copy, token, at_ns)
 
-    if session_id is None or not hub.has_store:
-        if is_copy:
-            hub.note_change(hosted)
+    if not hub.has_store or (session_id is None and not is_copy):
         seat(hub, peer, handle, hosted, is_copy, token, now_ns)
     else:
         peer.hold(handle)

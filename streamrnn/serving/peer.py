@@ -170,7 +170,9 @@ class Peer:
             self._break(message, event)
 
     def _refuse_message(self, fault: StreamrnnError, message: ClientMessage, event: str) -> None:
-        handle = getattr(message, "handle", None)
+        handle = getattr(message, "new_handle", None)
+        if handle is None:
+            handle = getattr(message, "handle", None)
         self.refuse(fault, event, handle, getattr(message, "seq", None))
         if fault.code == "session_closed" and handle in self.sessions:
             self.hub.end_session(self.sessions[handle], "error")

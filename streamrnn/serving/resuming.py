@@ -102,16 +102,16 @@ def asking(
                 drop()
             if handle in peer.openings:
                 refusal = DrainingError("the server is stopping and takes no new sessions")
-                peer.refuse(refusal, message.__struct_config__.tag, message.handle)  # type: ignore[arg-type]
+                peer.refuse(refusal, message.__struct_config__.tag, handle)  # type: ignore[arg-type]
                 peer.release(handle, now_ns)
             return
         try:
             answer(result, fault, now_ns)
         except StreamrnnError as refusal:
-            peer.refuse(refusal, message.__struct_config__.tag, message.handle)  # type: ignore[arg-type]
+            peer.refuse(refusal, message.__struct_config__.tag, handle)  # type: ignore[arg-type]
         except Exception:
             log.exception("a session could not be opened")
-            peer.refuse(InternalError("the server failed to open the session"), None, message.handle)
+            peer.refuse(InternalError("the server failed to open the session"), None, handle)
         peer.release(handle, now_ns)
 
     return then

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from itertools import islice
 
 from streamrnn.engine.engine import Engine
 from streamrnn.engine.session import Session
@@ -16,6 +17,8 @@ from streamrnn.serving.timers import Timers
 log = logging.getLogger("streamrnn.serving")
 
 NS_PER_MS = 1_000_000
+MAX_SPARED = 64
+"""Sessions with a connection that are passed over for one without, when too many are parked."""
 
 OnTurn = Callable[[str, Life, Life], None]
 """The operator's hook: session id, state before, state after. It must not block; what it raises is logged."""
@@ -147,7 +150,11 @@ class Roster:
     def beyond_limit(self) -> list[Hosted]:
         """The longest parked sessions, as many as exceed the limit."""
         n_over = len(self._parked) - self._limits.max_parked_sessions
-        return list(self._parked)[:n_over] if n_over > 0 else []
+        if n_over <= 0:
+            return []
+        oldest = list(islice(self._parked, n_over + MAX_SPARED))
+        oldest.sort(key=lambda hosted: hosted.peer is not None)  # who is connected would have to be told
+        return oldest[:n_over]
 
     def lives(self) -> dict[Life, int]:
         """How many sessions are in each state."""

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from streamrnn.errors import DrainingError, InternalError, MalformedError, OversizedError, Scope, StreamrnnError
+from streamrnn.errors import (
+    DrainingError,
+    InternalError,
+    MalformedError,
+    OversizedError,
+    Scope,
+    StoreError,
+    StreamrnnError,
+)
 from streamrnn.wire.codec import WrongKindError
 from streamrnn.wire.messages import Error
 
@@ -47,10 +55,11 @@ def error_of(
     if scope is None:
         # A refused open does not end the connection, whose sessions still have until the deadline.
         scope = "session" if isinstance(fault, DrainingError) else fault.scope
+    is_of_store = isinstance(fault, StoreError)  # what exactly is wrong with ours is no business of the client
     return Error(
-        code=fault.code,
+        code=StoreError.code if is_of_store else fault.code,
         scope=scope,
-        retryable=fault.retryable,
+        retryable=fault.retryable or is_of_store,
         message=fault.message[:MAX_MESSAGE_CHARS],
         of=of,
         handle=handle,

@@ -67,7 +67,7 @@ def test_wrong_arguments_are_told_what_was_expected(arguments, expected, capsys)
 
 def test_a_server_that_is_not_there_is_one_line(capsys, recording):
     assert main(["stream", "ws://127.0.0.1:9", "temp", "--csv", str(recording)]) == 1
-    assert capsys.readouterr().err.startswith("error [connect_failed]: expected a server at ws://127.0.0.1:9")
+    assert capsys.readouterr().err.startswith("error [connect_failed]: expected a server at 127.0.0.1:9")
 
 
 def test_a_damaged_model_file_is_one_line(capsys, tmp_path):

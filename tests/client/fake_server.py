@@ -64,7 +64,8 @@ class FakeServer:
                 self._open(message)
             case m.Reset() | m.Flush() | m.Snapshot() | m.Fork() | m.Close():
                 if message.handle not in self.sessions:
-                    self._refuse("unknown_session", "session", message.type, message.handle)
+                    told = message.new_handle if isinstance(message, m.Fork) else message.handle
+                    self._refuse("unknown_session", "session", message.type, told)
                 else:
                     self.sessions[message.handle].queue.append(message)
 
@@ -175,9 +176,9 @@ class FakeServer:
                 self.send(m.Snapshotted(handle, session.applied_seq + 1, payload))
             case m.Fork():
                 if self.is_draining:
-                    self._refuse("draining", "session", "fork", handle)
+                    self._refuse("draining", "session", "fork", message.new_handle)
                 elif message.session_id in self.all_sessions:
-                    self._refuse("session_exists", "session", "fork", handle)
+                    self._refuse("session_exists", "session", "fork", message.new_handle)
                 else:
                     next_seq = session.applied_seq + 1
                     self._welcome(message.new_handle, message.session_id, next_seq, session.total, True)

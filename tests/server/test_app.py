@@ -132,10 +132,11 @@ async def test_stopping_twice_is_stopping_once(serve):
 MAIN = """
 import logging, sys
 from streamrnn.limits import Limits
+from streamrnn.server.app import Server
 from streamrnn.server.running import run
 from tests.serving.house import MODELS
 logging.basicConfig(level=logging.INFO, stream=sys.stderr)
-sys.exit(run(MODELS, port=0, limits=Limits(drain_ms=int(sys.argv[1]))))
+sys.exit(run(Server(MODELS, port=0, limits=Limits(drain_ms=int(sys.argv[1])))))
 """
 
 

@@ -149,11 +149,12 @@ async def test_a_client_that_is_done_during_a_stop_is_forgotten(path):
 STORED = """
 import logging, sys
 from streamrnn.limits import Limits
+from streamrnn.server.app import Server
 from streamrnn.server.running import run
 from streamrnn.stores import SqliteStore
 from tests.serving.house import MODELS
 logging.basicConfig(level=logging.INFO, stream=sys.stderr)
-sys.exit(run(MODELS, port=0, limits=Limits(drain_ms=int(sys.argv[1])), store=SqliteStore(sys.argv[2])))
+sys.exit(run(Server(MODELS, port=0, limits=Limits(drain_ms=int(sys.argv[1])), store=SqliteStore(sys.argv[2]))))
 """
 
 

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from streamrnn_client.losses import SessionLostError
 from streamrnn_client.pending import Pending
 
+from streamrnn.engine.gaps import Gaps
 from streamrnn.engine.session import Session
 
 
@@ -20,13 +22,23 @@ class Call:
     xs: Any = None
     of: Call | None = None
     snapshot: bytes = b""
+    time_us: int | None = None
+    n_warm: int = 0
 
 
 class Oracle:
-    """The calls on one session."""
+    """The calls on one session. A fork that is not in the store yet `is_frail`: a crash may lose it."""
 
-    def __init__(self) -> None:
+    def __init__(self, before: tuple[Call, ...] = ()) -> None:
+        self.before = before
         self.calls: list[Call] = []
+        self.gaps: Gaps | None = None
+        self.forking: Pending | None = None
+        self.is_frail = False
+
+    def twin(self) -> Oracle:
+        """That of a session that goes on from where this one stands."""
+        return Oracle((*self.before, *self.calls))
 
     def note(self, call: Call) -> None:
         """Note a call, in the order of calling."""
@@ -34,6 +46,10 @@ class Oracle:
 
     def faults(self, session: Session) -> list[str]:
         """What differs from `session`, a new one that steps all calls alone: no output lost, doubled or different."""
+        for call in self.before:
+            self._fault(call, session)
+        if self.is_frail and any(isinstance(call.pending.error, SessionLostError) for call in self.calls):
+            return []
         return [fault for call in self.calls if (fault := self._fault(call, session)) is not None]
 
     def _fault(self, call: Call, session: Session) -> str | None:
@@ -43,9 +59,9 @@ class Oracle:
         expected: Any = got
         match call.kind:
             case "frames":
-                expected = [row.tobytes() for row in session.run(np.array(call.xs))]
+                expected = [row.tobytes() for row in session.run(np.array(call.xs), call.time_us)]
             case "reset":
-                session.reset()
+                session.reset(call.n_warm)
                 expected = session.applied_seq
             case "flush":  # asked again after a cut, it may tell of frames behind it
                 expected = max(got, session.applied_seq)

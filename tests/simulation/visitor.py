@@ -7,6 +7,7 @@ from random import Random
 from typing import Any
 
 import numpy as np
+from streamrnn_client import messages as m
 from streamrnn_client.dialogue import Dialogue
 from streamrnn_client.errors import StreamrnnClientError
 from streamrnn_client.ledger import Ledger
@@ -15,12 +16,20 @@ from streamrnn_client.options import Options
 from streamrnn_client.pending import Pending
 from streamrnn_client.reconnector import Reconnector
 
+from streamrnn.engine.gaps import Gaps
 from tests.simulation.cable import Cable
 from tests.simulation.clock import Clock
 from tests.simulation.house import SimulatedServer
 from tests.simulation.oracle import Call, Oracle
 
 MAX_WAITING = 12
+GAPS = ("none", "none", "hold", "linear", "zero", "reset_after")
+PERIOD_US, RESET_AFTER_US = 1000, 20_000
+
+
+def gaps_of(asked: m.Open) -> Gaps | None:
+    """The gap policy of a session, as the engine takes it."""
+    return None if asked.gap == "none" else Gaps(asked.gap, asked.period_us, asked.reset_after_us)
 
 
 class Visitor:
@@ -49,6 +58,7 @@ class Visitor:
         self._servers = servers
         self._duplicate_rate = duplicate_rate
         self._n_calls_left = n_calls * n_sessions
+        self._time_us = 0
         self.dialogue = Dialogue(options)
         self.dialogue.is_attached = False
         self.reconnector = Reconnector(options, len(servers), random)
@@ -63,6 +73,8 @@ class Visitor:
     def is_done(self) -> bool:
         """Every call was made and has its answer, and every session is closed."""
         is_answered = all(call.pending.done for oracle in self.oracles for call in oracle.calls)
+        if any(oracle.forking is not None for oracle in self.oracles):
+            return False
         return self._n_calls_left <= 0 and not self._openings and is_answered and not self.dialogue.table.ledgers
 
     # ---- the network
@@ -128,14 +140,29 @@ class Visitor:
     # ---- the script
 
     def _open(self) -> Pending:
-        return self.dialogue.open("net", None)
+        gap: Any = self._random.choice(GAPS)
+        asked = m.Open(0, "net", gap=gap, period_us=PERIOD_US if gap != "none" else 0, reset_after_us=RESET_AFTER_US)
+        return self.dialogue.open("net", None, asked)
 
     def _look_at_openings(self) -> None:
         for pending in [pending for pending in self._openings if pending.done]:
             self._openings.remove(pending)
-            oracle = Oracle()
-            self.oracles.append(oracle)
-            self._sessions.append((pending.result(), oracle))
+            self._begin(pending.result(), Oracle())
+        for _, oracle in list(self._sessions):
+            fork = oracle.forking
+            if fork is None or not fork.done:
+                continue
+            oracle.forking = None
+            if fork.error is None:
+                self._begin(fork.result(), oracle.twin())
+            else:
+                oracle.note(Call("fork", fork))
+
+    def _begin(self, ledger: Ledger, oracle: Oracle) -> None:
+        oracle.gaps = gaps_of(ledger.asked)
+        oracle.is_frail = ledger.opened.durable_seq < ledger.opened.next_seq - 1
+        self.oracles.append(oracle)
+        self._sessions.append((ledger, oracle))
 
     def _call_later(self) -> None:
         self._clock.after(self._random.choice((0.1, 1.0, 4.0, 15.0)), self._call)
@@ -146,17 +173,19 @@ class Visitor:
         if self._sessions:
             ledger, oracle = self._random.choice(self._sessions)
             waiting = [call for call in oracle.calls if not call.pending.done]
-            # Asked again after a cut, a snapshot may be of a later state, so nothing is sent behind one.
-            if len(waiting) < MAX_WAITING and not any(call.kind == "snapshot" for call in waiting):
+            # Asked again after a cut, a snapshot may be of a later state, so nothing is sent behind one; nor a fork.
+            is_copied = oracle.forking is not None or any(call.kind == "snapshot" for call in waiting)
+            if len(waiting) < MAX_WAITING and not is_copied:
                 self._n_calls_left -= 1
                 if self._n_calls_left > 0:
                     self._make(ledger, oracle)
-                else:
+                elif all(oracle.forking is None for _, oracle in self._sessions):
                     self._close_all()
                     return
         self._call_later()
 
     def _make(self, ledger: Ledger, oracle: Oracle) -> None:
+        waiting = [call for call in oracle.calls if not call.pending.done]
         kind = self._random.choices(
             ("frames", "reset", "flush", "snapshot", "rollback", "fork"), (40, 2, 2, 2, 1, 0.3)
         )[0]
@@ -168,9 +197,12 @@ class Visitor:
                 n = self._random.randint(1, 4)
                 xs = np.array([self._random.gauss(0, 1) for _ in range(3 * n)], np.float32).reshape(n, 3)
                 payloads = [row.tobytes() for row in xs]
-                oracle.note(Call("frames", self.dialogue.frames(ledger, payloads), xs))
+                time_us = None if oracle.gaps is None else self._next_time(n)
+                pending = self.dialogue.frames(ledger, payloads, time_us)
+                oracle.note(Call("frames", pending, xs, time_us=time_us))
             case "reset":
-                oracle.note(Call("reset", self.dialogue.reset(ledger)))
+                n_warm = self._random.choice((0, 0, 3))
+                oracle.note(Call("reset", self.dialogue.reset(ledger, n_warm), n_warm=n_warm))
             case "flush":
                 oracle.note(Call("flush", self.dialogue.flush(ledger)))
             case "snapshot":
@@ -180,9 +212,15 @@ class Visitor:
                     blob = self._random.choice(blobs)
                     of = next(call for call in oracle.calls if call.kind == "snapshot" and call.pending.value is blob)
                     oracle.note(Call("rollback", self.dialogue.rollback(ledger, blob), of=of))
-            case "fork":
-                pass
+            case "fork" if not waiting:
+                oracle.forking = self.dialogue.fork(ledger)
         self.send()
+
+    def _next_time(self, n_frames: int) -> int:
+        """When the next frames were sampled; some before them may be missing."""
+        time_us = self._time_us + PERIOD_US * self._random.choice((1, 1, 1, 1, 4, 50))
+        self._time_us = time_us + (n_frames - 1) * PERIOD_US
+        return time_us
 
     def _close_all(self) -> None:
         for ledger, oracle in self._sessions:

@@ -123,7 +123,7 @@ class World:
             for oracle in visitor.oracles:
                 engine = Engine(limits=Limits(max_sessions=1))
                 engine.add_model("net", model())
-                report.faults += oracle.faults(engine.open("net", session_id="alone"))
+                report.faults += oracle.faults(engine.open("net", session_id="alone", gaps=oracle.gaps))
                 report.n_outputs += sum(len(call.xs) for call in oracle.calls if call.kind == "frames")
         return report
 
@@ -140,4 +140,8 @@ class World:
 
 def simulate(seed: int) -> Report:
     """Run the world of a seed."""
-    return World(seed).run()
+    world = World(seed)
+    try:
+        return world.run()
+    except Exception as fault:  # of the client, or of the world itself
+        return Report(seed, [f"{type(fault).__name__}: {fault}"])

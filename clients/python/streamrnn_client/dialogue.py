@@ -129,7 +129,7 @@ class Dialogue(Calls):
         while self.table.closes:
             self._send(m.Close(self.table.closes.pop()))
         handles: Iterable[int] = getattr(message, "handles", None) or [getattr(message, "handle", None) or 0]
-        if isinstance(message, m.Opened):  # it may be the answer to a fork, for which its source waits
+        if isinstance(message, m.Opened | m.Error):  # it may be the answer to a fork, for which its source waits
             handles = list(self.table.ledgers)
         for handle in handles:
             ledger = self.table.ledgers.get(handle)

@@ -98,6 +98,10 @@ class Intake:
             self._resumed(ledger, message)
             return
         opening = self._table.openings.pop(message.handle, None)
+        if message.handle in self._table.orphans:
+            self._table.orphans.discard(message.handle)
+            self._table.close_left(message.handle)
+            return
         if opening is None:
             raise MalformedError(f"an opened for handle {message.handle}, which was not asked")
         asked = opening.message if isinstance(opening.message, m.Open) else None

@@ -81,7 +81,7 @@ class Refusals:
 
     def _refused_opening(self, message: m.Error, error: StreamrnnClientError) -> None:
         for handle, opening in self._table.openings.items():
-            if message.handle == (handle if opening.source is None else opening.source) and opening.of == message.of:
+            if message.handle == handle and opening.of == message.of:
                 if self._table.reconnect and isinstance(error, DrainingError) and not opening.abandoned:
                     opening.n_sent -= 1
                     return  # it is asked again on the next connection
@@ -90,6 +90,6 @@ class Refusals:
                 del self._table.openings[handle]
                 self._table.fail(opening, error)
                 return
-        if message.of != "fork" or message.handle in self._table.ledgers:
+        if message.handle not in self._table.orphans:
             raise MalformedError(f"an error for {message.of} of handle {message.handle}, which was not asked")
-        # else the session has ended meanwhile, and its forks failed then
+        self._table.orphans.discard(message.handle)

@@ -21,6 +21,7 @@ MAX_HANDLE = 2**31 - 1
 class Table:
     """Live sessions in `ledgers`, those asked for in `openings`; once `over` is set, all has ended.
 
+    `orphans` are handles of forks whose source has ended meanwhile: should they open, they are closed.
     `left` are handles whose sessions have ended here and are still open in the server, until their `close` is answered.
     `closes` are such handles for which it is to be sent. `events` and `notices` is what has come of messages and is not
     told yet. `broken` is set where only the connection has failed, by a fault of the server.
@@ -30,6 +31,7 @@ class Table:
         self.ledgers: dict[int, Ledger] = {}
         self.openings: dict[int, PendingAsk] = {}
         self.left: set[int] = set()
+        self.orphans: set[int] = set()
         self.closes: list[int] = []
         self.going_away: m.GoAway | None = None
         self.over: StreamrnnClientError | None = None
@@ -58,7 +60,7 @@ class Table:
         while True:
             self._last_handle = self._last_handle + 1 if self._last_handle < MAX_HANDLE else 0
             handle = self._last_handle
-            if handle not in self.ledgers and handle not in self.openings and handle not in self.left:
+            if not any(handle in taken for taken in (self.ledgers, self.openings, self.left, self.orphans)):
                 return handle
 
     def end(self, error: StreamrnnClientError) -> list[Event]:
@@ -71,6 +73,7 @@ class Table:
         """The connection is lost: sessions that can be resumed wait for the next one, the others end with `error`."""
         self.going_away = self.broken = None
         self.left.clear()
+        self.orphans.clear()
         self.closes.clear()
         self.resumption.begin()
         for ledger in list(self.ledgers.values()):
@@ -109,8 +112,12 @@ class Table:
     def leave(self, ledger: Ledger, error: StreamrnnClientError) -> None:
         """It is over here, and open in the server."""
         self.end_session(ledger, error)
-        self.left.add(ledger.handle)
-        self.closes.append(ledger.handle)
+        self.close_left(ledger.handle)
+
+    def close_left(self, handle: int) -> None:
+        """Tell the server to end what is over here."""
+        self.left.add(handle)
+        self.closes.append(handle)
 
     def end_all(self, error: StreamrnnClientError) -> None:
         """As `end`, with what is settled left to be given."""
@@ -131,6 +138,8 @@ class Table:
             if opening.source == ledger.handle:
                 del self.openings[handle]
                 self.fail(opening, error)
+                if opening.n_sent:
+                    self.orphans.add(handle)
 
     def settle(self, pending: Pending, value: Any) -> None:
         """Its answer came."""
