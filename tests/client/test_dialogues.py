@@ -48,8 +48,7 @@ class Replay:
         if handle in self.table.ledgers:
             ledger = self.table.ledgers[handle]
             ledger.next_seq = seq
-            size = len(payload) // n
-            self.asked.append(ledger.take([payload[i * size : (i + 1) * size] for i in range(n)]))
+            self.asked.append(ledger.take(payload, n))
 
 
 def is_of_one_connection(dialogue: dict[str, Any]) -> bool:

@@ -90,9 +90,12 @@ class Calls:
         self._check_usable()
         self._check_count(len(payloads))
         time_us = ledger.checked_time(time_us)
-        message = m.Frame(ledger.handle, ledger.next_seq, b"".join(payloads), len(payloads), time_us)
-        self._send(message, now=ledger.course.keeps_up)
-        return ledger.take(payloads, time_us)
+        payload, n = b"".join(payloads), len(payloads)
+        encoded = self._encoded(m.Frame(ledger.handle, ledger.next_seq, payload, n, time_us))
+        pending = ledger.take(payload, n, time_us)
+        if not ledger.course.unsent:  # else it waits there, behind others or alone
+            self.outbox.append(encoded)
+        return pending
 
     def frames_of_many(
         self, ledgers: Sequence[Ledger], payloads: Sequence[bytes], times_us: Sequence[int] | None = None
@@ -123,7 +126,7 @@ class Calls:
         if keep_up := all(ledger.course.keeps_up for ledger in ledgers):
             self._send(whole)
         pendings = [
-            ledger.take([payload], time_us) for ledger, payload, time_us in zip(ledgers, payloads, times, strict=True)
+            ledger.take(payload, 1, time_us) for ledger, payload, time_us in zip(ledgers, payloads, times, strict=True)
         ]
         if not keep_up:
             for ledger, pending in zip(ledgers, pendings, strict=True):
@@ -160,13 +163,17 @@ class Calls:
         return ledger.ask(message)
 
     def _send(self, message: m.Message, *, now: bool = True) -> None:
-        """Encode it, so that one too large is refused here; what does not go `now` is encoded again when it does."""
-        payload = self.codec.encode(message)
-        if len(payload) > self.options.max_send_bytes:
-            limit = self.options.max_send_bytes
-            raise OversizedError(f"expected at most {limit} bytes a message, got {len(payload)}", scope="frame")
+        encoded = self._encoded(message)
         if now:
-            self.outbox.append(payload)
+            self.outbox.append(encoded)
+
+    def _encoded(self, message: m.Message) -> bytes:
+        """Also of what does not go now and is encoded again when it does: one too large is refused at once."""
+        encoded = self.codec.encode(message)
+        if len(encoded) > self.options.max_send_bytes:
+            limit = self.options.max_send_bytes
+            raise OversizedError(f"expected at most {limit} bytes a message, got {len(encoded)}", scope="frame")
+        return encoded
 
     def _check_usable(self) -> None:
         if self.table.over is not None:
@@ -179,4 +186,4 @@ class Calls:
 
 def frame_of(ledger: Ledger, kept: Kept) -> m.Frame:
     """The message in which kept frames go."""
-    return m.Frame(ledger.handle, kept.seq, b"".join(kept.payloads), len(kept.payloads), kept.time_us)
+    return m.Frame(ledger.handle, kept.seq, kept.payload, kept.n, kept.time_us)

@@ -34,7 +34,7 @@ class Intake:
         Raises:
             MalformedError: it cannot be the answer to anything.
         """
-        if getattr(message, "handle", None) in self._table.left:
+        if self._table.left and getattr(message, "handle", None) in self._table.left:
             if isinstance(message, m.Closed) or (isinstance(message, m.Error) and message.of == "close"):
                 self._table.left.discard(message.handle or 0)
             return []

@@ -6,7 +6,6 @@ from the server, whatever is taken waits in `course`, to be sent when it has bee
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from streamrnn_client.course import Course
@@ -84,9 +83,9 @@ class Ledger:
             return None
         return time_us
 
-    def take(self, payloads: Sequence[bytes], time_us: int | None = None) -> PendingFrames:
-        """Number frames that are about to be sent."""
-        kept = Kept(self.next_seq, list(payloads), time_us)
+    def take(self, payload: bytes, n: int = 1, time_us: int | None = None) -> PendingFrames:
+        """Number `n` frames that are about to be sent."""
+        kept = Kept(self.next_seq, n, payload, time_us)
         pending = PendingFrames(kept=kept)
         self.next_seq = kept.end
         self.owed.frames.append(pending)
@@ -111,7 +110,7 @@ class Ledger:
 
     # ---- what is answered
 
-    def answer(self, seq: int, outputs: Sequence[bytes], settled: list[Pending], mark: Mark = PLAIN) -> None:
+    def answer(self, seq: int, outputs: list[bytes], settled: list[Pending], mark: Mark = PLAIN) -> None:
         """Outputs of frames `seq ..` arrived; appends to `settled` the frames' messages that are complete with them.
 
         Those that were here before are passed over. `mark` is what was told of the first; of each, if it was skipped.
@@ -119,23 +118,21 @@ class Ledger:
         Raises:
             MalformedError: they are not the next outputs due.
         """
-        for output in outputs:
-            if self.course.is_deaf or seq <= self.answered_seq:
-                self.n_repeated += 1
-            else:
-                self._answer(seq, output, settled, mark)
-            self.course.hear(seq)
-            seq += 1
+        end = seq + len(outputs)
+        first = end if self.course.is_deaf else min(max(seq, self.answered_seq + 1), end)
+        if first > seq:
+            self.n_repeated += first - seq
+            outputs = outputs[first - seq :]
             mark = mark if mark.is_stepped is not None else PLAIN
+        if outputs:
+            self.owed.answer(first, outputs, mark, settled)
+            self.answered_seq = end - 1
+            if mark.is_stepped is None:
+                self.n_answered += len(outputs)
+            else:
+                self.n_skipped += len(outputs)
+        self.course.hear(end - 1)
         self._trim()
-
-    def _answer(self, seq: int, output: bytes, settled: list[Pending], mark: Mark) -> None:
-        pending = self.owed.answer(seq, output, mark)
-        self.answered_seq = seq
-        self.n_answered += mark.is_stepped is None
-        self.n_skipped += mark.is_stepped is not None
-        if pending is not None:
-            settled.append(pending)
 
     def refuse(self, error: StreamrnnClientError, settled: list[Pending] | None = None) -> PendingFrames:
         """The frames of the message that began at `error.seq` were not taken; what waits behind them fails as well.

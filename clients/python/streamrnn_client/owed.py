@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from streamrnn_client.errors import MalformedError, SequenceError, StreamrnnClientError
-from streamrnn_client.pending import PLAIN, Mark, PendingAsk, PendingFrames
+from streamrnn_client.pending import PLAIN, Mark, Pending, PendingAsk, PendingFrames
 
 
 class Owed:
@@ -24,24 +24,33 @@ class Owed:
         """Frames neither answered nor refused."""
         return sum(pending.n - len(pending.outputs) for pending in self.frames)
 
-    def answer(self, seq: int, output: bytes, mark: Mark) -> PendingFrames | None:
-        """The output of frame `seq` arrived; returns its message if that is complete with it.
+    def answer(self, seq: int, outputs: list[bytes], mark: Mark, settled: list[Pending]) -> None:
+        """The outputs of frames `seq ..` arrived; appends to `settled` the messages that are complete with them.
 
         Raises:
-            MalformedError: it is not the next output due.
+            MalformedError: they are not the next outputs due; those before the first that is not are taken.
         """
-        pending = next((pending for pending in self.frames if not pending.doomed), None)
-        if pending is None or pending.seq + len(pending.outputs) != seq:
-            raise MalformedError(f"an output for seq {seq} of handle {self._handle}, which is not due")
-        if mark != PLAIN:
-            pending.marks[len(pending.outputs)] = mark
-        pending.outputs.append(output)
-        if len(pending.outputs) < pending.n:
-            return None
-        self.frames.remove(pending)
-        pending.kept.is_answered = True
-        pending.settle(pending.outputs)
-        return pending
+        n_taken, n = 0, len(outputs)
+        while n_taken < n:
+            pending = self._next()
+            if pending is None or pending.kept.seq + len(pending.outputs) != seq + n_taken:
+                raise MalformedError(f"an output for seq {seq + n_taken} of handle {self._handle}, which is not due")
+            if mark is not PLAIN:
+                mark = _note(mark, pending, n - n_taken)
+            n_lacking = pending.kept.n - len(pending.outputs)
+            pending.outputs += outputs[n_taken : n_taken + n_lacking]
+            n_taken += n_lacking
+            if n_taken <= n:
+                self.frames.remove(pending)
+                pending.kept.is_answered = True
+                pending.settle(pending.outputs)
+                settled.append(pending)
+
+    def _next(self) -> PendingFrames | None:
+        for pending in self.frames:
+            if not pending.doomed:
+                return pending
+        return None
 
     def refused(self, error: StreamrnnClientError) -> PendingFrames | None:
         """The message that an error refuses, if none of it is answered."""
@@ -84,3 +93,14 @@ class Owed:
         """The session is over."""
         self.frames.clear()
         self.asks.clear()
+
+
+def _note(mark: Mark, pending: PendingFrames, n: int) -> Mark:
+    """Mark the next of at most `n` outputs in a message, or each if they are skipped; returns what marks the rest."""
+    first = len(pending.outputs)
+    if mark.is_stepped is None:
+        pending.marks[first] = mark
+        return PLAIN
+    for i in range(first, min(first + n, pending.kept.n)):
+        pending.marks[i] = mark
+    return mark
