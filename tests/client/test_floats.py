@@ -31,8 +31,7 @@ def test_every_form_gives_the_same_bytes(values: list[float]) -> None:
     forms += [bytearray(want), memoryview(want), np.repeat(np.array(values, np.float32), 2)[::2], iter(values)]
     for form in forms:
         assert floats.pack(form, Port(len(values))) == want
-    assert [y.tolist() for y in floats.unpack(want, len(values))] == [values]
-    assert [y.tolist() for y in floats.unpack(want * 3, len(values))] == [values] * 3
+    assert floats.vector(want).tolist() == [*values]
 
 
 @given(ANY, st.integers(1, 9))
@@ -84,7 +83,7 @@ def test_without_numpy(values: list[float]) -> None:
         patch.setattr(floats, "np", None)
         payload = floats.pack(values, Port(2))
         assert payload == struct.pack("<2f", *values)
-        (y,) = floats.unpack(payload, 2)
+        y = floats.vector(payload)
         assert isinstance(y, array)
         assert y.tolist() == values
         assert floats.stack([y, y]) == [y, y]
@@ -99,7 +98,7 @@ def test_on_a_big_endian_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(floats, "np", None)
     payload = floats.pack([1.0, 2.0], Port(2), check=False)
     assert payload == struct.pack(">2f" if sys.byteorder == "little" else "<2f", 1.0, 2.0)
-    assert floats.unpack(payload, 2)[0].tolist() == [1.0, 2.0]
+    assert floats.vector(payload).tolist() == [1.0, 2.0]
     with pytest.raises(FrameError):
         floats.pack([1.0, math.nan], Port(2))
 

@@ -197,7 +197,7 @@ class Interleavings(RuleBasedStateMachine):
     def check_frames(self, pending: PendingFrames) -> None:
         ledger = self.owners[id(pending)]
         session = self.server.all_sessions[ledger.opened.session_id]
-        values = [struct.unpack("<f", payload)[0] for payload in pending.payloads]
+        values = [*struct.unpack(f"<{pending.n}f", pending.kept.payload)]
         seqs = range(pending.seq, pending.seq + pending.n)
         if pending.error is None:
             assert [session.accepted[seq] for seq in seqs] == values

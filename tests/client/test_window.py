@@ -61,7 +61,7 @@ def test_messages_are_whole_chunks_and_the_last_what_is_left() -> None:
     for _ in range(8):
         window.offer([1.0])
     window.finish()
-    assert [pending.n for pending in rig.ledger.frames] == [3, 3, 2]
+    assert [pending.n for pending in rig.ledger.owed.frames] == [3, 3, 2]
 
 
 @pytest.mark.parametrize(("size", "chunk"), [(0, 1), (101, 1), (3, 4), (5, 0)])

@@ -51,7 +51,7 @@ class _Codec:
 
     def encode(self, message: Message) -> bytes:
         """The bytes of one message: `type` first, then the fields in order, without those that hold their default."""
-        return self._dump({"type": message.type, **_fields(message, self._payload_out)})
+        return self._dump(_fields(message, self._payload_out, {"type": message.type}))
 
     def decode(self, payload: bytes) -> Message:
         """The message in `payload`.
@@ -150,8 +150,8 @@ class _Table:
         self.required = {field.name for field in fields if field.default is dataclasses.MISSING}
 
     def build(self, document: dict[str, Any]) -> Any:
-        missing = self.required - document.keys()
-        if missing:
+        if not document.keys() >= self.required:
+            missing = self.required - document.keys()
             raise ValueError(f"{self.kind.__name__} lacks {', '.join(sorted(missing))}")
         values = {}
         for key, value in document.items():
@@ -162,8 +162,8 @@ class _Table:
         return self.kind(**values)
 
 
-def _fields(value: Any, payload_out: Callable[[bytes], Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _fields(value: Any, payload_out: Callable[[bytes], Any], found: dict[str, Any]) -> dict[str, Any]:
+    """Add to `found`, and return it, the fields of a message or port that do not hold their default."""
     for name, default in PLANS[type(value)]:
         item = getattr(value, name)
         if item == default:
@@ -173,7 +173,7 @@ def _fields(value: Any, payload_out: Callable[[bytes], Any]) -> dict[str, Any]:
         elif type(item) is tuple:
             item = list(item)
         elif type(item) is Port:
-            item = _fields(item, payload_out)
+            item = _fields(item, payload_out, {})
         found[name] = item
     return found
 
@@ -186,7 +186,7 @@ def _check_of(hint: Any, payload_in: Check) -> Check:
     if hint is bytes:
         return payload_in
     if hint is int:
-        return lambda value: _int(value, bounds)
+        return _int_check(bounds)
     if hint is str:
         return _text
     if hint is bool:
@@ -217,10 +217,15 @@ def _text(value: Any) -> str:
     return text
 
 
-def _int(value: Any, bounds: Range) -> int:
-    if type(value) is not int or not bounds.low <= value <= bounds.high:
-        raise ValueError(f"expected an integer in {bounds.low} .. {bounds.high}")
-    return value
+def _int_check(bounds: Range) -> Check:
+    low, high = bounds
+
+    def check(value: Any) -> int:
+        if type(value) is not int or not low <= value <= high:
+            raise ValueError(f"expected an integer in {low} .. {high}")
+        return value
+
+    return check
 
 
 def _one_of(value: Any, allowed: tuple[Any, ...]) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from streamrnn_client.dialogue import Dialogue
 from streamrnn_client.errors import OptionError
 from streamrnn_client.facts import SessionFacts
-from streamrnn_client.floats import Matrix, Values, pack_rows, stack, unpack
+from streamrnn_client.floats import Matrix, Values, pack_rows, stack, vector
 from streamrnn_client.losses import BatchError
 from streamrnn_client.pending import PendingFrames
 
@@ -38,7 +38,7 @@ def gather(pendings: Sequence[PendingFrames], sessions: Sequence[SessionFacts]) 
     """
     errors = [pending.error or pending.skip_of(0) for pending in pendings]
     outputs = [
-        None if error is not None else unpack(pending.value[0], session.output.size)[0]
+        None if error is not None else vector(pending.value[0])
         for pending, session, error in zip(pendings, sessions, errors, strict=True)
     ]
     if any(error is not None for error in errors):

@@ -63,7 +63,7 @@ class Course:
         entry = self.unsent[0]
         if isinstance(entry, Kept):
             n_out = self.sent_seq - 1 - self.heard_seq
-            if n_out > 0 and n_out + len(entry.payloads) > limit:
+            if n_out > 0 and n_out + entry.n > limit:
                 return None
         elif entry.done and entry.error is not None:
             self.unsent.popleft()  # failed while it waited
@@ -110,7 +110,7 @@ class Course:
         self.sent_seq = next_seq if base is None else base.position
         self.repeats_to = answered_seq + 1
         self.heard_seq = self.sent_seq - 1 if base is not None else min(next_seq - 1, answered_seq)
-        return sum(len(entry.payloads) for entry in due if isinstance(entry, Kept) and entry.end <= self.ever_seq)
+        return sum(entry.n for entry in due if isinstance(entry, Kept) and entry.end <= self.ever_seq)
 
     def _sent(self, entry: Entry) -> None:
         if isinstance(entry, Kept):

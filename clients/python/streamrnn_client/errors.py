@@ -194,7 +194,8 @@ class OrderError(PeerError):
 class HandshakeError(PeerError):
     """The peer answered, but not with our sub-protocol; `status` is its HTTP status, 0 if it spoke no HTTP.
 
-    A server that is not ready yet (503) says after how many seconds to come again, in `retry_after_s`.
+    A server that is not ready yet (503) says after how many seconds to come again, in `retry_after_s`; a client that
+    reconnects by itself does not dial that server before.
     """
 
     code = "handshake_failed"

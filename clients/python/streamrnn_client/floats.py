@@ -47,11 +47,12 @@ def pack_rows(xs: Values | Sequence[Values], port: Port, *, check: bool = True) 
     return [pack(x, port, check=check) for x in _rows(xs, port)]
 
 
-def unpack(payload: bytes, size: int) -> list[Vector]:
-    """The outputs in `payload`, `size` values each; writable, and no view of a shared buffer."""
-    return [
-        _vector(payload[start : start + size * FLOAT_BYTES]) for start in range(0, len(payload), size * FLOAT_BYTES)
-    ]
+def vector(payload: bytes) -> Vector:
+    """The values of one output; writable, and no view of a shared buffer."""
+    values = array("f", payload)
+    if SWAP:
+        values.byteswap()
+    return np.frombuffer(values, np.float32) if np is not None else values
 
 
 def stack(vectors: Sequence[Vector]) -> Matrix:
@@ -102,10 +103,3 @@ def _judge(payload: bytes, port: Port) -> None:
         raise FrameError("expected finite values, got NaN or infinity")
     if port.kind == "token" and not all(value == int(value) and 0 <= value < port.n_tokens for value in values):
         raise FrameError(f"expected token ids, integers in 0 .. {port.n_tokens - 1}")
-
-
-def _vector(payload: bytes) -> Any:
-    values = array("f", payload)
-    if SWAP:
-        values.byteswap()
-    return np.frombuffer(values, np.float32) if np is not None else values

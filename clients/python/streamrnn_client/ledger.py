@@ -6,21 +6,19 @@ from the server, whatever is taken waits in `course`, to be sent when it has bee
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Sequence
 from dataclasses import replace
 
 from streamrnn_client.course import Course
 from streamrnn_client.errors import (
     MalformedError,
     OptionError,
-    SequenceError,
     SessionClosedError,
     StreamrnnClientError,
 )
 from streamrnn_client.log import Log
 from streamrnn_client.losses import SessionLostError
-from streamrnn_client.messages import Close, Fork, Message, Open, Opened, Rollback
+from streamrnn_client.messages import Close, Fork, Message, Open, Opened
+from streamrnn_client.owed import Owed
 from streamrnn_client.pending import PLAIN, Kept, Mark, Pending, PendingAsk, PendingFrames
 
 MAX_REPLAY_BYTES = 4 * 1024 * 1024
@@ -57,8 +55,7 @@ class Ledger:
         self.n_answered = self.n_repeated = self.n_skipped = 0
         self.n_attempts = self.last_attempt = 0
         self.is_parked = self.is_closing = False
-        self.frames: deque[PendingFrames] = deque()
-        self.asks: deque[PendingAsk] = deque()
+        self.owed = Owed(opened.handle)
         self.log = Log(opened.next_seq, max_replay_bytes, self.asked.period_us)
         self.course = Course(opened.next_seq, self.log.owes)
         self.ended: StreamrnnClientError | None = None
@@ -67,7 +64,7 @@ class Ledger:
     @property
     def n_unanswered(self) -> int:
         """Frames sent and neither answered nor refused."""
-        return sum(pending.n - len(pending.outputs) for pending in self.frames)
+        return self.owed.n_frames
 
     # ---- what is sent
 
@@ -86,12 +83,12 @@ class Ledger:
             return None
         return time_us
 
-    def take(self, payloads: Sequence[bytes], time_us: int | None = None) -> PendingFrames:
-        """Number frames that are about to be sent."""
-        kept = Kept(self.next_seq, list(payloads), time_us)
+    def take(self, payload: bytes, n: int = 1, time_us: int | None = None) -> PendingFrames:
+        """Number `n` frames that are about to be sent."""
+        kept = Kept(self.next_seq, n, payload, time_us)
         pending = PendingFrames(kept=kept)
         self.next_seq = kept.end
-        self.frames.append(pending)
+        self.owed.frames.append(pending)
         self.log.append(kept)
         self.course.add(kept)
         return pending
@@ -107,13 +104,13 @@ class Ledger:
         """As `ask`, for one that was made elsewhere: a `fork`."""
         pending.position = self.next_seq
         if not isinstance(pending.message, Fork):
-            self.asks.append(pending)
+            self.owed.asks.append(pending)
         self.log.append(pending)
         self.course.add(pending)
 
     # ---- what is answered
 
-    def answer(self, seq: int, outputs: Sequence[bytes], settled: list[Pending], mark: Mark = PLAIN) -> None:
+    def answer(self, seq: int, outputs: list[bytes], settled: list[Pending], mark: Mark = PLAIN) -> None:
         """Outputs of frames `seq ..` arrived; appends to `settled` the frames' messages that are complete with them.
 
         Those that were here before are passed over. `mark` is what was told of the first; of each, if it was skipped.
@@ -121,31 +118,21 @@ class Ledger:
         Raises:
             MalformedError: they are not the next outputs due.
         """
-        for output in outputs:
-            if self.course.is_deaf or seq <= self.answered_seq:
-                self.n_repeated += 1
-            else:
-                self._answer(seq, output, settled, mark)
-            self.course.hear(seq)
-            seq += 1
+        end = seq + len(outputs)
+        first = end if self.course.is_deaf else min(max(seq, self.answered_seq + 1), end)
+        if first > seq:
+            self.n_repeated += first - seq
+            outputs = outputs[first - seq :]
             mark = mark if mark.is_stepped is not None else PLAIN
+        if outputs:
+            self.owed.answer(first, outputs, mark, settled)
+            self.answered_seq = end - 1
+            if mark.is_stepped is None:
+                self.n_answered += len(outputs)
+            else:
+                self.n_skipped += len(outputs)
+        self.course.hear(end - 1)
         self._trim()
-
-    def _answer(self, seq: int, output: bytes, settled: list[Pending], mark: Mark) -> None:
-        pending = next((pending for pending in self.frames if not pending.doomed), None)
-        if pending is None or pending.seq + len(pending.outputs) != seq:
-            raise MalformedError(f"an output for seq {seq} of handle {self.handle}, which is not due")
-        if mark != PLAIN:
-            pending.marks[len(pending.outputs)] = mark
-        pending.outputs.append(output)
-        self.answered_seq = seq
-        self.n_answered += mark.is_stepped is None
-        self.n_skipped += mark.is_stepped is not None
-        if len(pending.outputs) == pending.n:
-            self.frames.remove(pending)
-            pending.kept.is_answered = True
-            pending.settle(pending.outputs)
-            settled.append(pending)
 
     def refuse(self, error: StreamrnnClientError, settled: list[Pending] | None = None) -> PendingFrames:
         """The frames of the message that began at `error.seq` were not taken; what waits behind them fails as well.
@@ -155,18 +142,12 @@ class Ledger:
             SessionLostError: they were sent again, so the session cannot be brought up to date.
         """
         settled = [] if settled is None else settled
-        found = [pending for pending in self.frames if pending.seq == error.seq]
-        found.sort(key=lambda pending: not pending.doomed)  # what is doomed was sent first
-        is_duplicate = error.seq is not None and error.seq < (error.expected_seq or 0)
-        pending = found[-1 if is_duplicate else 0] if found else None
-        if pending is None or pending.outputs:
+        pending = self.owed.refused(error)
+        if pending is None:
             if error.seq is not None and error.seq < self.course.repeats_to:
-                raise self._lost(f"frames that were sent again were refused: {error}", error.seq, self.next_seq)
+                raise self.lost(f"frames that were sent again were refused: {error}", error.seq, self.next_seq)
             raise MalformedError(f"an error for seq {error.seq} of handle {self.handle}, which is not due")
-        later = [] if pending.doomed else list(self.frames)[self.frames.index(pending) + 1 :]
-        self.frames.remove(pending)
-        pending.kept.is_answered = True
-        pending.fail(error)
+        later = self.owed.refuse(pending, error)
         settled.append(pending)
         if not pending.doomed:
             self._turn_back(pending.seq if error.expected_seq is None else error.expected_seq, later, settled)
@@ -175,31 +156,14 @@ class Ledger:
     def _turn_back(self, seq: int, later: list[PendingFrames], settled: list[Pending]) -> None:
         self.next_seq = seq
         for pending in later:
-            pending.doomed = True
             if pending.kept in self.course.unsent:
                 self._fail_doomed(pending, settled)
         self.log.turn_back(seq)
         self.course.turn_back(seq)
 
     def _fail_doomed(self, pending: PendingFrames, settled: list[Pending]) -> None:
-        """What the server would say of it, where it will not."""
-        self.frames.remove(pending)
-        message = "a frame before it was refused, and it was not applied"
-        expected = min(self.next_seq, pending.seq)
-        pending.fail(SequenceError(message, handle=self.handle, seq=pending.seq, expected_seq=expected))
+        self.owed.fail_doomed(pending, self.next_seq)
         settled.append(pending)
-
-    def oldest_ask(self, of: str) -> PendingAsk:
-        """Take the ask of that type that was sent first.
-
-        Raises:
-            MalformedError: there is none.
-        """
-        for pending in self.asks:
-            if pending.of == of:
-                self.asks.remove(pending)
-                return pending
-        raise MalformedError(f"an answer to {of} of handle {self.handle}, which was not asked")
 
     def refused_ask(self, ask: PendingAsk) -> None:
         """It had no effect."""
@@ -238,65 +202,14 @@ class Ledger:
 
     def part(self, settled: list[Pending]) -> None:
         """The connection is lost, or the server has let go of the session to be resumed elsewhere."""
-        for pending in [pending for pending in self.frames if pending.doomed]:
+        for pending in [pending for pending in self.owed.frames if pending.doomed]:
             self._fail_doomed(pending, settled)
-        self.asks.clear()
+        self.owed.asks.clear()
         self.course.part()
         self.is_parked = False
 
-    def resumed(self, opened: Opened, settled: list[Pending]) -> int:
-        """The server has it open again; returns how many frames are sent again.
-
-        Raises:
-            SessionLostError: what would bring the server's state up to date is not kept.
-        """
-        rollback = self._pivot(opened)
-        if rollback is not None:
-            self.log.drop_before(rollback)  # all before it was answered, or it would not have been sent
-        for ask in self.log.undone():
-            if self.log.base is None and rollback is None and ask.of == "reset" and ask.position < opened.next_seq:
-                ask.settle(ask.position - 1)  # the server has stepped a frame behind it, so it was applied
-                settled.append(ask)
-        self.opened = opened
-        self.last_attempt = self.n_attempts
-        if opened.resume_token:
-            others = [token for token in self.tokens if token != opened.resume_token]
-            self.tokens = [opened.resume_token, *others[:1]]
-        if self.log.base is None and not self.log.is_torn:
-            self.durable_seq = opened.durable_seq
-        base = self.log.base or rollback
-        due = self.log.behind(opened.next_seq if base is None else base.position)
-        self.asks = deque(entry for entry in due if isinstance(entry, PendingAsk) and entry.of != "fork")
-        return self.course.resume(due, opened.next_seq, self.answered_seq, base)
-
-    def was_closed(self, opened: Opened) -> bool:
-        """The session that the server does not know any more was closed, as it was told to; its answer was lost."""
-        undone = self.log.undone()
-        is_last = len(undone) == 1 and not self.frames
-        return not opened.resumed and is_last and undone[0].of == "close" and undone[0].n_sent > 0
-
-    def _pivot(self, opened: Opened) -> PendingAsk | None:
-        """The unanswered rollback with which all must begin, where the state says that it was applied."""
-        first_seq, next_seq = self.log.first_seq, opened.next_seq
-        if opened.digest != self.opened.digest:
-            raise self._lost("the server has another model of that name", 0, self.next_seq)
-        if self.log.base is not None:
-            return None
-        if self.log.is_torn and (opened.durable or not opened.resumed):
-            raise self._lost("a rollback that is not kept any more may have been undone", next_seq, first_seq)
-        ever_seq = self.course.ever_seq
-        if first_seq <= next_seq <= ever_seq:
-            return (
-                None  # also behind a rollback that was applied: what is repeated before it is answered, and then left
-            )
-        for ask in self.log.undone():
-            if isinstance(ask.message, Rollback) and ask.n_sent:
-                return ask
-        if next_seq > ever_seq:
-            raise self._lost("the server has frames that were not sent from here", ever_seq, next_seq)
-        raise self._lost("the server has an earlier state, and its frames are not kept any more", next_seq, first_seq)
-
-    def _lost(self, why: str, from_seq: int, to_seq: int) -> SessionLostError:
+    def lost(self, why: str, from_seq: int, to_seq: int) -> SessionLostError:
+        """What its user is told when frames are missing that cannot be sent again."""
         message = f"{why}: session {self.opened.session_id} lacks frames {from_seq} to {to_seq - 1}"
         return SessionLostError(message, from_seq=from_seq, to_seq=to_seq)
 
@@ -306,14 +219,13 @@ class Ledger:
         """The session is over: everything unanswered fails with `error`, but `close` has what it wanted."""
         self.ended = error
         asks = [ask for ask in self.log.undone() if ask.of != "fork"]
-        settled: list[Pending] = [*self.frames, *asks]
+        settled: list[Pending] = [*self.owed.frames, *asks]
         for pending in settled:
             if isinstance(pending, PendingAsk) and pending.of == "close":
                 pending.settle(self.next_seq)
             else:
                 pending.fail(error)
-        self.frames.clear()
-        self.asks.clear()
+        self.owed.clear()
         self.log.clear()
         self.course.part()
         return settled

@@ -13,7 +13,7 @@ from random import Random
 from websockets.uri import WebSocketURI
 
 from streamrnn_client.dialogue import Dialogue
-from streamrnn_client.errors import StreamrnnClientError
+from streamrnn_client.errors import HandshakeError, StreamrnnClientError
 from streamrnn_client.link import Link
 from streamrnn_client.losses import ConnectionLostError
 from streamrnn_client.news import Reconnected
@@ -152,7 +152,8 @@ class Line:
                 self._reason = self.link.error
                 self._again_s = None
                 if not self.dialogue.is_idle or self.reconnector.since_s is not None:
-                    self.reconnector.lost(now_s)
+                    wait_s = self._reason.retry_after_s if isinstance(self._reason, HandshakeError) else None
+                    self.reconnector.lost(now_s, wait_s)
             return told
         if self.connected and self.dialogue.n_refused and self._again_s is None:
             self._again_s = now_s + self._again.next_s()

@@ -202,5 +202,5 @@ def _refusal(error: Exception, response: Response) -> HandshakeError:
     return HandshakeError(
         f"expected a streamrnn server: {error}{': ' if said else ''}{said}",
         status=status,
-        retry_after_s=float(wait) if wait.isdigit() else None,
+        retry_after_s=float(wait) if wait.isdecimal() else None,
     )

@@ -38,17 +38,11 @@ class Log:
 
     def trim(self, durable_seq: int) -> None:
         """Let go of what is answered and durable, and of the oldest that is answered where there is too much."""
-        while self.entries:
-            head = self.entries[0]
-            is_settled = head.is_answered if isinstance(head, Kept) else head.done
-            if not is_settled:
-                return
+        while self.entries and self._can_go(self.entries[0], durable_seq):
+            head = self.entries.popleft()
             if not self._is_spent(head, durable_seq):
-                if self._n_bytes <= self._max_bytes:
-                    return
                 self._forget(head)
             self._pass(head)
-            self.entries.popleft()
             self._n_bytes -= _n_bytes(head)
 
     def turn_back(self, seq: int) -> None:
@@ -72,7 +66,7 @@ class Log:
         n_back = rollback.position - seq
         for entry in islice(self.entries, 1, None):
             if isinstance(entry, Kept):
-                entry.seq -= n_back
+                entry.renumber(entry.seq - n_back)
             else:
                 entry.position -= n_back
         rollback.position = self.first_seq = seq
@@ -98,7 +92,7 @@ class Log:
             elif self._is_ahead(entry, next_seq):
                 due.append(entry)
             elif entry.end > next_seq:
-                due.append(self._tail(entry, next_seq))
+                due.append(entry.tail(next_seq, self._period_us))
         return due
 
     def owes(self, entry: Entry) -> bool:
@@ -120,9 +114,14 @@ class Log:
         self.base = None
         self._n_bytes = 0
 
+    def _can_go(self, head: Entry, durable_seq: int) -> bool:
+        if isinstance(head, Kept):
+            return head.is_answered and (head.end <= durable_seq + 1 or self._n_bytes > self._max_bytes)
+        return head.done and (self._is_spent(head, durable_seq) or self._n_bytes > self._max_bytes)
+
     def _is_spent(self, head: Entry, durable_seq: int) -> bool:
         if isinstance(head, Kept):
-            return head.end - 1 <= durable_seq
+            return head.end <= durable_seq + 1
         if _is_reset(head):
             return durable_seq >= head.position
         return head is not self.base
@@ -130,14 +129,9 @@ class Log:
     def _is_ahead(self, entry: Entry, next_seq: int) -> bool:
         return self.base is not None or (entry.seq if isinstance(entry, Kept) else entry.position) >= next_seq
 
-    def _tail(self, kept: Kept, seq: int) -> Kept:
-        n_passed = seq - kept.seq
-        time_us = None if kept.time_us is None else kept.time_us + n_passed * self._period_us
-        return Kept(seq, kept.payloads[n_passed:], time_us, kept.is_answered)
-
     def _forget(self, head: Entry) -> None:
         if isinstance(head, Kept):
-            self.n_forgotten += len(head.payloads)
+            self.n_forgotten += head.n
         elif head is self.base:
             self.base, self.is_torn = None, True
 

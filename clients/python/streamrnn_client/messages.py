@@ -67,7 +67,7 @@ class Open(Message):
     reset_after_us: Time = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # one for each frame: a frozen one costs three times as much to make
 class Frame(Message):
     """Frames `seq .. seq + n - 1` of one session."""
 
@@ -191,7 +191,7 @@ class Opened(Message):
     expire_ms: Time = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # one for each frame: a frozen one costs three times as much to make
 class Output(Message):
     """Outputs of frames `seq .. seq + n - 1` of one session."""
 

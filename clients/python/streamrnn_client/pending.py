@@ -55,27 +55,38 @@ class Mark(NamedTuple):
 PLAIN = Mark()
 
 
-@dataclass(slots=True, eq=False)
-class Kept:
-    """Frames `seq .. end - 1` of one message, kept until the server cannot ask for them again."""
-
-    seq: int
-    payloads: list[bytes]
-    time_us: int | None = None
-    is_answered: bool = False
-
-    @property
-    def end(self) -> int:
-        """The seq behind the last of them."""
-        return self.seq + len(self.payloads)
-
-    @property
-    def n_bytes(self) -> int:
-        """What keeping them takes, about."""
-        return KEPT_BYTES + sum(map(len, self.payloads))
-
-
 KEPT_BYTES = 200
+
+
+class Kept:
+    """Frames `seq .. end - 1` of one message, kept until the server cannot ask for them again.
+
+    `payload` holds them all, which the server reads as `n` of one size. `n_bytes` is what keeping them takes, about.
+    """
+
+    __slots__ = ("end", "is_answered", "n", "n_bytes", "payload", "seq", "time_us")
+
+    def __init__(self, seq: int, n: int, payload: bytes, time_us: int | None = None) -> None:
+        self.seq = seq
+        self.end = seq + n
+        self.n = n
+        self.payload = payload
+        self.n_bytes = KEPT_BYTES + len(payload)
+        self.time_us = time_us
+        self.is_answered = False
+
+    def renumber(self, seq: int) -> None:
+        """They begin with frame `seq` now."""
+        self.seq = seq
+        self.end = seq + self.n
+
+    def tail(self, seq: int, period_us: int) -> Kept:
+        """Those of them from `seq` on."""
+        n_passed = seq - self.seq
+        time_us = None if self.time_us is None else self.time_us + n_passed * period_us
+        tail = Kept(seq, self.n - n_passed, self.payload[len(self.payload) // self.n * n_passed :], time_us)
+        tail.is_answered = self.is_answered
+        return tail
 
 
 @dataclass(slots=True, eq=False)
@@ -85,7 +96,7 @@ class PendingFrames(Pending):
     `doomed` frames stand behind a refused one: the server will refuse them too, and their seqs are given to later ones.
     """
 
-    kept: Kept = field(default_factory=lambda: Kept(0, []))
+    kept: Kept = field(default_factory=lambda: Kept(0, 0, b""))
     outputs: list[bytes] = field(default_factory=list)
     marks: dict[int, Mark] = field(default_factory=dict)
     doomed: bool = False
@@ -96,14 +107,9 @@ class PendingFrames(Pending):
         return self.kept.seq
 
     @property
-    def payloads(self) -> list[bytes]:
-        """One a frame."""
-        return self.kept.payloads
-
-    @property
     def n(self) -> int:
         """How many frames."""
-        return len(self.kept.payloads)
+        return self.kept.n
 
     def skip_of(self, i: int) -> SkippedError | None:
         """Why the frame `i` of them has no output, if it has none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from random import Random
 
 from streamrnn_client.options import Options
@@ -31,7 +32,8 @@ class Reconnector:
     """An outage lasts from the first loss until a connection was of use: one that breaks before that ends nothing.
 
     `due_s` is when to dial the server number `index`, None while there is no need to. Seconds are those of any
-    monotonic clock. The first attempt of an outage is at once, and at the server behind the one that was lost.
+    monotonic clock. The first attempt of an outage is at once, and at the server behind the one that was lost. One that
+    said how long to leave it alone is not dialled before; its turn passes to another where that is due sooner.
     """
 
     def __init__(self, options: Options, n_servers: int, random: Random) -> None:
@@ -39,19 +41,29 @@ class Reconnector:
         self.n_attempts = 0
         self.due_s: float | None = None
         self.since_s: float | None = None
-        self._n_servers = n_servers
+        self._not_before_s = [-math.inf] * n_servers
         self._timeout_s = options.reconnect_timeout_s
         self._backoff = Backoff(options.reconnect_first_s, options.reconnect_max_s, random)
 
-    def lost(self, now_s: float) -> None:
-        """A connection is gone, or an attempt to make one failed."""
+    def lost(self, now_s: float, retry_after_s: float | None = None) -> None:
+        """A connection is gone, or an attempt to make one failed; that server may have said to wait."""
+        if retry_after_s is not None:
+            self._not_before_s[self.index] = now_s + retry_after_s
+        wait_s = 0.0
         if self.since_s is None:
-            self.since_s = self.due_s = now_s
+            self.since_s = now_s
             self.n_attempts = 0
             self._backoff.reset()
         else:
-            self.due_s = now_s + self._backoff.next_s()
-        self.index = (self.index + 1) % self._n_servers
+            wait_s = self._backoff.next_s()
+        self._take_turn(now_s + wait_s)
+
+    def _take_turn(self, due_s: float) -> None:
+        """Choose the server that may be dialled first, at `due_s` at the soonest; of several, the next in the round."""
+        n = len(self._not_before_s)
+        turns = [(self.index + i) % n for i in range(1, n + 1)]
+        self.index = min(turns, key=lambda index: max(due_s, self._not_before_s[index]))
+        self.due_s = max(due_s, self._not_before_s[self.index])
 
     def dialled(self) -> None:
         """An attempt has begun; it ends with `lost`, or the connection stands."""

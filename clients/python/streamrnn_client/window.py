@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from streamrnn_client.dialogue import Dialogue
 from streamrnn_client.errors import OptionError
-from streamrnn_client.floats import Values, Vector, unpack
+from streamrnn_client.floats import Values, Vector, vector
 from streamrnn_client.ledger import Ledger
 from streamrnn_client.pending import PLAIN, PendingFrames
 
@@ -130,11 +130,10 @@ class Window:
         while self._in_flight and self._in_flight[0].done:
             pending = self._in_flight.popleft()
             self._n_in_flight -= pending.n
-            size = self._ledger.opened.output.size
             for i, output in enumerate(pending.result()):
                 mark = pending.marks.get(i, PLAIN)
                 if mark.is_stepped is None:
-                    yield Output(pending.seq + i, unpack(output, size)[0], mark.filled, mark.was_reset)
+                    yield Output(pending.seq + i, vector(output), mark.filled, mark.was_reset)
         if self._finished and not self._in_flight and self._error is not None:
             error, self._error = self._error, None
             raise error

@@ -10,7 +10,7 @@ from typing import Self
 from streamrnn_client.aio.wire import Wire
 from streamrnn_client.errors import StreamrnnClientError
 from streamrnn_client.facts import SessionFacts
-from streamrnn_client.floats import Values, Vector, unpack
+from streamrnn_client.floats import Values, Vector, vector
 from streamrnn_client.ledger import Ledger
 from streamrnn_client.pending import no_answer
 from streamrnn_client.window import Output, Timed, Window
@@ -48,7 +48,7 @@ class Session(SessionFacts):
         """
         pending = self._dialogue.frames(self._ledger, [self._dialogue.pack(self._ledger, x)], time_us)
         await self._wire.wait_for(pending, "step", timeout_s)
-        return unpack(pending.only_output(), self.output.size)[0]
+        return vector(pending.only_output())
 
     async def stream(
         self, frames: Source, *, window: int | None = None, chunk: int = 1, timeout_s: float | None = None

@@ -9,7 +9,7 @@ from typing import Self
 
 from streamrnn_client.errors import StreamrnnClientError
 from streamrnn_client.facts import SessionFacts
-from streamrnn_client.floats import Values, Vector, unpack
+from streamrnn_client.floats import Values, Vector, vector
 from streamrnn_client.ledger import Ledger
 from streamrnn_client.pending import no_answer
 from streamrnn_client.sync.wire import Wire
@@ -46,7 +46,7 @@ class Session(SessionFacts):
         with self._wire.lock:
             pending = self._dialogue.frames(self._ledger, [self._dialogue.pack(self._ledger, x)], time_us)
             self._wire.settle_all([pending], "step", timeout_s)
-        return unpack(pending.only_output(), self.output.size)[0]
+        return vector(pending.only_output())
 
     def stream(
         self,
