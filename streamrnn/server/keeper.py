@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import queue
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -21,6 +23,8 @@ from streamrnn.stores.store import Store
 log = logging.getLogger("streamrnn.server")
 
 EXPIRE_EVERY_S = 60.0
+NICENESS = 10
+"""Of the thread: where there is one core for both, frames come first."""
 
 
 class Keeper:
@@ -68,6 +72,7 @@ class Keeper:
         self._thread.join(timeout_s)
 
     def _work(self) -> None:
+        _give_way()
         expired_s = 0.0
         while True:
             errand = self._take_one()
@@ -113,3 +118,10 @@ class Keeper:
         else:
             if n_expired:
                 log.info("%d old sessions have expired in the store", n_expired)
+
+
+def _give_way() -> None:
+    """Let the thread that steps frames run first; where a thread has no priority of its own nothing changes."""
+    if sys.platform == "linux":
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)

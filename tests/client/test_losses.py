@@ -10,6 +10,7 @@ import pytest
 from streamrnn_client import messages as m
 from streamrnn_client.dialogue import Dialogue
 from streamrnn_client.errors import (
+    MalformedError,
     OptionError,
     SessionExistsError,
     SessionExpiredError,
@@ -292,6 +293,17 @@ def test_events_and_marks_are_told() -> None:
     rig.tell(m.Output(0, 2, frame(3.0), filled=4, was_reset=True))
     assert [pending.skip_of(i) is None for i in range(3)] == [False, False, True]
     assert (pending.marks[2].filled, pending.marks[2].was_reset, rig.ledger.n_skipped) == (4, True, 2)
+
+
+def test_a_skipped_of_any_length_costs_no_memory() -> None:
+    rig = Rig()
+    rig.frames(1.0)
+    with pytest.raises(MalformedError, match="which were not sent"):
+        rig.tell(m.Skipped(0, 0, 2**53 - 1, True))
+    rig.tell(m.Output(0, 0, frame(1.0)))
+    rig.ledger.next_seq = 2**52  # as if it had lived that long
+    rig.ledger.answered_seq = 2**52 - 1
+    assert rig.tell(m.Skipped(0, 0, 2**52, True)) == []
 
 
 def test_times_go_with_the_frames_also_when_they_are_sent_again() -> None:

@@ -84,8 +84,12 @@ class Intake:
 
     def _skipped(self, message: m.Skipped) -> None:
         ledger = self._table.live(message.handle)
-        n_before = ledger.n_skipped
-        ledger.answer(message.seq, [b""] * message.n, self._table.events, Mark(is_stepped=message.is_stepped))
+        n_before, end = ledger.n_skipped, message.seq + message.n
+        if end > ledger.next_seq and not ledger.course.is_deaf:
+            raise MalformedError(f"skipped frames to seq {end - 1} of handle {message.handle}, which were not sent")
+        # Its `n` may be anything: of what is answered already no list is made.
+        first = end - 1 if ledger.course.is_deaf else min(max(message.seq, ledger.answered_seq + 1), end - 1)
+        ledger.answer(first, [b""] * (end - first), self._table.events, Mark(is_stepped=message.is_stepped))
         n = ledger.n_skipped - n_before
         if n:
             first = message.seq + message.n - n
