@@ -115,6 +115,8 @@ class Keeper:
             n_expired = self._store.expire(time.time() - self._hub.limits.expire_stored_ms / 1000)
         except StreamrnnError as fault:
             log.warning("old sessions stay in the store: %s", fault)
+        except Exception:  # whatever it is, the next errand is to be run
+            log.exception("old sessions stay in the store")
         else:
             if n_expired:
                 log.info("%d old sessions have expired in the store", n_expired)

@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 
-from streamrnn.stores import SqliteStore
+from streamrnn.stores import MemoryStore, SqliteStore, Stored
 from streamrnn.wire import messages as m
 from streamrnn.wire.codec import JSON, MSGPACK
 from tests.server.clients import PATIENCE_S, Client, client_of
@@ -226,6 +226,26 @@ async def test_a_disk_that_is_full_is_told_to_nobody_but_the_operator(caplog):
         assert "stepping goes on" in caplog.text
         store.is_full = False
         await durable(client, 99)
+
+
+async def test_a_bug_of_a_store_ends_nothing(caplog):
+    class Broken(MemoryStore):
+        def expire(self, older_than_s: float) -> int:
+            raise ZeroDivisionError
+
+        def load(self, session_id: str) -> Stored | None:
+            raise ZeroDivisionError
+
+    async with server_over(Broken()) as server, client_of(server.port) as client:
+        await client.open(1)
+        await feed(client, 0, 10)
+        await durable(client, 9)
+        await client.say(m.Open(2, "lstm", "s", "x" * 43))
+        refused = (await client.hear_until(m.Error))[-1]
+        assert (refused.code, refused.scope, refused.handle) == ("internal", "session", 2)
+        await feed(client, 10, 10)
+        await durable(client, 19)
+    assert caplog.text.count("ZeroDivisionError") >= 2
 
 
 async def test_a_file_that_cannot_grow_keeps_what_it_has(path):
