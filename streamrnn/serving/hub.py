@@ -96,7 +96,7 @@ class Hub(Lives):
 
     def finish(self, hosted: Hosted, now_ns: int) -> Session:
         """Step all that waits in one session now, hand the outputs to its peer, and return it, awake."""
-        if hosted.life != LIVE:
+        if hosted.session is None:
             self.stir(hosted, now_ns)
         session = hosted.session
         assert session is not None
