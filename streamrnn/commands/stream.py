@@ -130,7 +130,7 @@ async def _stream(wish: Wish, frames: CsvFrames, file: int, latency: Latency, ou
 
     progress = Progress(sys.stderr)
     async with streamrnn_client.connect(wish.url) as client:
-        session = await client.open(wish.model)
+        session = await client.open(wish.model, window=wish.window_frames)
         source = _due(wish.pace, frames, file, session.input.size, latency)
         latency.started_ns = time.perf_counter_ns()
         lines: list[str] = []

@@ -20,6 +20,7 @@ from streamrnn_client import (
     StreamrnnClientError,
     UnknownModelError,
 )
+from streamrnn_client.session_options import DEFAULT_WINDOW
 
 import streamrnn
 from tests.client.conftest import MODELS, LocalServer
@@ -59,7 +60,8 @@ async def test_a_session_tells_what_the_server_told(shell: Shell, server: LocalS
         assert (session.input.size, session.input.kind, session.input.names) == (3, "dense", ("in0", "in1", "in2"))
         assert (session.output.size, session.labels) == (2, ("a", "b"))
         assert (session.resumed, session.next_seq, session.n_unanswered, session.ended) == (False, 0, 0, None)
-        assert session.max_queue_frames == streamrnn.Limits().max_queue_frames
+        assert session.max_queue_frames == DEFAULT_WINDOW
+        assert (await client.open("vad", window=None)).max_queue_frames == streamrnn.Limits().max_queue_frames
         await session.step(XS[0])
         assert session.next_seq == 1
 
@@ -87,7 +89,7 @@ async def test_stream_yields_every_output_in_order(
     shell: Shell, server: LocalServer, window: int | None, chunk: int
 ) -> None:
     async with shell.connect(server.url) as client:
-        session = await client.open("gru")
+        session = await client.open("gru", window=1024)
         outputs = [output async for output in session.stream(XS, window=window, chunk=chunk)]
         assert all(isinstance(output, Output) for output in outputs)
         assert [output.seq for output in outputs] == list(range(N))
@@ -207,7 +209,7 @@ async def test_overlapping_steps_of_one_session_take_effect_in_order(server: Loc
     import streamrnn_client
 
     async with streamrnn_client.connect(server.url) as client:
-        session = await client.open("vad")
+        session = await client.open("vad", window=N)
         ys = await asyncio.gather(*(session.step(x) for x in XS))
     assert np.array_equal(np.stack(ys), WANT["vad"])
 

@@ -13,6 +13,8 @@ Gap = Literal["none", "hold", "linear", "zero", "reset_after"]
 MAX_WINDOW = 65536
 MAX_S = 2**53 / 1_000_000
 
+DEFAULT_WINDOW = 64
+
 
 class SessionArgs(TypedDict, total=False):
     """The keyword arguments of `open`; see `SessionOptions`."""
@@ -34,8 +36,9 @@ class SessionOptions:
         OptionError: a value out of range.
     """
 
-    window: int | None = None
-    """Most frames that may be unanswered; None: as many as the server takes."""
+    window: int | None = DEFAULT_WINDOW
+    """Most frames that may be unanswered; None: as many as the server takes. It keeps as many outputs to give again,
+    and saves them with each checkpoint: say what you need."""
     overload: Overload = "reject"
     """What becomes of frames beyond that: refused, or the oldest that wait are dropped, or stepped without output."""
     park_s: float | None = None

@@ -11,8 +11,9 @@ from streamrnn_client.errors import OptionError
 from streamrnn_client.floats import Values, Vector, vector
 from streamrnn_client.ledger import Ledger
 from streamrnn_client.pending import PLAIN, PendingFrames
+from streamrnn_client.session_options import DEFAULT_WINDOW
 
-DEFAULT_WINDOW = 64
+ASK_FOR_MORE = "or open(window=...) with more"
 
 
 class Output(NamedTuple):
@@ -53,9 +54,9 @@ class Window:
         limit = ledger.opened.max_queue_frames or dialogue.options.max_chunk_frames
         self.size = min(max(DEFAULT_WINDOW, 2 * chunk), limit) if size is None else size
         if not 1 <= self.size <= limit:
-            raise OptionError(f"expected a window of 1 to {limit} frames, got {self.size}")
+            raise OptionError(f"expected a window of 1 to {limit} frames, {ASK_FOR_MORE}, got {self.size}")
         if not 1 <= chunk <= min(self.size, dialogue.options.max_chunk_frames):
-            raise OptionError(f"expected a chunk of 1 to {self.size} frames, the window, got {chunk}")
+            raise OptionError(f"expected a chunk of 1 to {self.size} frames, the window, {ASK_FOR_MORE}, got {chunk}")
         self._dialogue = dialogue
         self._ledger = ledger
         self._chunk = chunk

@@ -53,7 +53,7 @@ async def play(
 
     A frame is due `n / hz` seconds after `start_s` seconds from now; without a rate, when the client takes it.
     """
-    session = await client.open(model)
+    session = await client.open(model, window=load.window)
     outputs = np.full((len(frames), session.output.size), np.nan, np.float32)
     await asyncio.sleep(start_s)
     latency.started_ns = time.perf_counter_ns()
