@@ -69,7 +69,7 @@ class Lives:
         """A message wants a session's state: wake it if it is parked.
 
         Raises:
-            CapacityError, SnapshotError: as `Roster.wake`.
+            CapacityError: as `Roster.wake`.
         """
         if hosted.life == PARKED:
             self.roster.wake(hosted, "wake", now_ns)

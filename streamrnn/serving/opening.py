@@ -102,19 +102,23 @@ def _begin(
     is_copy = not isinstance(message, Open)
 
     def answer(is_new: bool | None, fault: StreamrnnError | None, at_ns: int) -> None:
-        if is_new is False:
+        if fault is not None and session_id is not None:  # whose record would it write over?
+            hub.end_session(hosted, "closed")
+            raise fault
+        if is_new is False or hosted.is_over:
             hub.end_session(hosted, "closed")
             raise taken
-        if hosted.is_over:
-            raise taken
-        # Also where the store cannot tell: then it may be fenced later, and a copy is not durable yet.
-        seat(hub, peer, handle, hosted, is_copy, token, at_ns)
+        seat(hub, peer, handle, hosted, is_copy, token, at_ns)  # of a copy, `durable_seq` tells whether it is stored
+
+    def drop(is_new: bool | None) -> None:
+        """Nobody waits for it; what is stored under its id is forgotten only if that is its own."""
+        hub.end_session(hosted, "closed", is_forgotten=bool(is_new))
 
     if not hub.has_store or (session_id is None and not is_copy):
         seat(hub, peer, handle, hosted, is_copy, token, now_ns)
     else:
         peer.hold(handle)
-        insert(hub, hosted, asking(peer, message, handle, answer, lambda: hub.close(hosted)))
+        insert(hub, hosted, asking(peer, message, handle, answer, drop))
 
 
 def _check_id(hub: Hub, name: str, text: str) -> None:

@@ -93,14 +93,14 @@ def insert(hub: Hub, hosted: Hosted, then: Then) -> None:
 
 
 def asking(
-    peer: Peer, message: Open | Restore | Fork, handle: int, answer: Then, drop: Callable[[], None] | None = None
+    peer: Peer, message: Open | Restore | Fork, handle: int, answer: Then, drop: Callable[[Any], None] | None = None
 ) -> Then:
-    """Wrap what is done with the store's answer: what it raises is told; `drop` where nobody waits for it any more."""
+    """Wrap what is done with the store's answer: what it raises is told; `drop` it where nobody waits any more."""
 
     def then(result: Any, fault: StreamrnnError | None, now_ns: int) -> None:
         if handle not in peer.openings or peer.state != order.OPEN:
             if drop is not None:
-                drop()
+                drop(result)
             if handle in peer.openings:
                 refusal = DrainingError("the server is stopping and takes no new sessions")
                 peer.refuse(refusal, message.__struct_config__.tag, handle)  # type: ignore[arg-type]

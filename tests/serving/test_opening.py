@@ -209,3 +209,56 @@ def test_of_two_who_open_the_same_new_id_at_once_one_has_it():
     replies = [(said + caller.heard())[0] for said, caller in zip(heard, callers, strict=True)]
     assert [type(reply) for reply in replies] == [m.Opened, m.Error]
     assert replies[1].code == "session_exists"
+
+
+def stored_under(name):
+    """A store that keeps a session of that name, saved by a server that is gone."""
+    store = MemoryStore()
+    house = House(store, LIMITS)
+    caller = house.caller()
+    caller.say(m.Open(1, "lstm", name))
+    house.keep()
+    caller.heard()
+    caller.say(frame(1, 0, XS[:4]))
+    caller.ticked()
+    house.save()
+    assert store.load(name).next_seq == 4
+    return store
+
+
+@pytest.mark.parametrize("how", ["vanish", "leave"])
+def test_who_asks_for_a_name_and_goes_does_not_forget_the_session_that_has_it(how):
+    store = stored_under("s")
+    house = House(store, LIMITS)
+    caller = house.caller()
+    caller.say(m.Open(1, "lstm", "s"))
+    getattr(caller, how)()
+    house.keep()
+    assert store.load("s").next_seq == 4
+    assert house.hub.n_sessions == 0
+
+
+def test_who_asks_for_a_free_name_and_goes_leaves_nothing_in_the_store():
+    house = House(MemoryStore(), LIMITS)
+    caller = house.caller()
+    caller.say(m.Open(1, "lstm", "s"))
+    caller.vanish()
+    house.keep()
+    assert (house.store.load("s"), house.hub.n_sessions) == (None, 0)
+
+
+def test_a_name_that_the_store_cannot_tell_of_is_not_given_away():
+    store = stored_under("s")
+    house = House(store, LIMITS)
+    caller = house.caller()
+    house.is_down = DOWN
+    caller.say(m.Open(1, "lstm", "s"))
+    house.keep()
+    (refused,) = caller.heard()
+    assert (refused.code, refused.retryable, refused.handle) == ("store_failed", True, 1)
+    assert house.hub.n_sessions == 0
+    (opened,) = caller.say(m.Open(2, "lstm"))
+    assert opened.handle == 2, "one without a name needs no store"
+    house.is_down = None
+    house.keep()
+    assert store.load("s").next_seq == 4
