@@ -1,54 +1,89 @@
 """What a model is: a graph of named nodes over one frame, and the tensors it needs.
 
-A node reads nodes before it; `previous` reads another node's value at the step before, which is how a net written by
-hand keeps a hidden state. Equations, gate order and tensor names are PyTorch's.
+The value of a node is a matrix of `steps` sub-steps by `size` channels. Mostly there is one sub-step; a model that
+strides over its input (audio, say) takes all that one output needs as one frame, and its nodes count the steps of
+their own rate in it. A node reads nodes before it; `previous` reads another node's value at the frame before, which is
+how a net written by hand keeps a hidden state. Equations, gate order and tensor names are PyTorch's.
 """
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
 import msgspec
 
 from streamrnn.errors import SpecError
+from streamrnn.model.kinds import Kind, MapKind
 
-Kind = Literal[
-    "input",
-    "previous",
-    "concat",
-    "add",
-    "linear",
-    "embedding",
-    "affine",
-    "rnn",
-    "lstm",
-    "gru",
-    "tanh",
-    "sigmoid",
-    "relu",
-    "softmax",
-    "log_softmax",
-]
-MAPS = frozenset({"tanh", "sigmoid", "relu", "softmax", "log_softmax"})
-N_GATES = {"rnn": 1, "lstm": 4, "gru": 3}
 MAX_SIZE = 2**24
 """Largest size of a node and number of tokens: float32 holds no larger token ids exactly."""
 
 Shape = tuple[int, ...]
 
 
+class Activation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A map inside a recurrent cell, with its parameters as in a node of that kind."""
+
+    kind: MapKind
+    alpha: float = 0.0
+    beta: float = 0.0
+
+
+class Head(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A named part of an output: the next `size` of its values."""
+
+    name: str
+    size: int
+
+
 class Node(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """One value of the graph, a float32 vector a frame.
+    """One value of the graph: float32 (steps, size) a frame.
+
+    What the kinds compute, beside the maps of `kinds`; "at each step" means that the steps do not mix.
+
+    - `input`, `previous`, `constant` (a tensor of one step), `embedding` (a row for the token).
+    - `linear`, `affine` (`x * scale + shift`), `prelu`, softmaxes, norms over the channels: at each step.
+    - `add` and the other binary ones: of two values of one shape. `concat`: channels of values with as many steps.
+    - `slice` (channels from `start` on), `gather` (channels `index`).
+    - `concat_steps`; `slice_steps` (every `stride`-th step from `start` on); `fold` ((steps, size) to one step, steps
+      outermost) and its inverse `unfold`: within a frame.
+    - `conv` (PyTorch's cross-correlation), `max_pool`, `mean_pool` over windows of `kernel` steps, `dilation` apart,
+      every `stride` steps. Without `pads` they go on over the frames: the newest tap of the last window of a frame lies
+      `lag` steps before the frame's last step, and before the first frame there are zeros (for `max_pool`: the
+      smallest float32). With `pads` they look at this frame alone.
+    - `delay`: the value `lag` steps ago, zeros at first.
+    - `rnn`, `lstm`, `gru`: a recurrent cell over the steps; `min_gru` (Feng et al. 2024): `h += z * (n - h)` with
+      `z = sigmoid(W_z x)`, `n = W_n x`; `diagonal`: `h = decay * h + x`, where `is_complex` with `decay_re` and
+      `decay_im`, its values and inputs then being all real parts, then all imaginary ones (LRU, S5); `ssm` (Mamba's selective scan)
+      of inputs x, delta, B, C: `h = exp(delta A) h + delta B x`, `y = C h + D x`.
+    - `running_mean`, `running_max`, `running_stats` (mean, then deviation, of all steps so far), `running_norm`
+      (`(x - mean) / sqrt(variance + eps)`): over all steps since the session began.
 
     Attributes:
         name: unique; its tensors are called `name.weight` and so on.
-        kind: what it computes.
+        size: channels. Of some kinds it follows from the input or a tensor, and is checked.
         inputs: names of the nodes it reads, all listed before it (`previous` may name a later one).
-        size: of its value. `embedding` and `affine` take theirs from their input or tensor all the same.
+        steps: sub-steps in a frame.
         n_tokens: `input` of token ids in [0, n_tokens), size 1; 0 for a dense input. `embedding`: rows of its table.
-        bias: whether `linear` and the cells have bias tensors.
-        nonlinearity: of `rnn`.
+        bias: whether the layers and cells that may have bias tensors have them.
+        nonlinearity: of `rnn`, where it has no `activations`.
         reset: of `gru`, whether r acts after (PyTorch, cuDNN) or before the matmul (Cho et al. 2014).
+        activations: of a cell, in place of its own: `rnn` (f,), `gru` (gates, candidate), `lstm` (gates, candidate,
+            output).
+        cell_size: of `lstm` with a projection: hidden units, of which `weight_hr` makes `size` values (`proj_size`).
+        peepholes: of `lstm`, whether the gates i, f, o see the cell state through `peephole` (3 * units,).
+        coupled: of `lstm`, whether f = 1 - i; its gates are then i, g, o.
+        clip: of a cell: the largest magnitude of what goes into an activation; 0 for no bound.
+        initial: whether a cell starts from tensors `initial_h` (and `initial_c`), else from zeros.
+        kernel, stride, dilation, lag, pads, pad_mode: of what looks at windows of steps.
+        groups: of `conv` and `group_norm`.
+        hold: steps, counted from the first frame, that a node with a state ignores: it stays as it was, a window sees
+            zeros in their place. So what comes from before a look-ahead is complete is never remembered.
+        start, index: of `slice`, `slice_steps`, `gather`.
+        alpha, beta: of maps.
+        eps: of the norms.
+        is_complex: of `diagonal`.
+        exact: whether its weights stay float32 in every precision (filters of an audio front end).
     """
 
     name: str
@@ -59,13 +94,44 @@ class Node(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     bias: bool = True
     nonlinearity: Literal["tanh", "relu"] = "tanh"
     reset: Literal["after", "before"] = "after"
+    steps: int = 1
+    activations: tuple[Activation, ...] = ()
+    cell_size: int = 0
+    peepholes: bool = False
+    coupled: bool = False
+    clip: float = 0.0
+    initial: bool = False
+    kernel: int = 1
+    stride: int = 1
+    dilation: int = 1
+    groups: int = 1
+    lag: int = 0
+    hold: int = 0
+    pads: tuple[int, int] | None = None
+    pad_mode: Literal["zeros", "reflect", "edge"] = "zeros"
+    start: int = 0
+    index: tuple[int, ...] = ()
+    alpha: float = 0.0
+    beta: float = 0.0
+    eps: float = 0.0
+    is_complex: bool = False
+    exact: bool = False
 
 
-class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The graph. The first node is the only `input`; the value of `output` is answered for each frame."""
+class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The graph. The first node is the only `input`; the value of `output` is answered for each frame.
+
+    Attributes:
+        nodes: each reads nodes before it.
+        output: name of the node whose (steps, size) values are an output, step after step.
+        heads: named parts of an output of one step, in order; none where it is one value.
+        delay: frames by which the outputs come behind the frames that they belong to.
+    """
 
     nodes: tuple[Node, ...]
     output: str
+    heads: tuple[Head, ...] = ()
+    delay: int = 0
 
     def node(self, name: str) -> Node:
         """The node of that name.
@@ -80,81 +146,5 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def input_size(spec: Spec, node: Node) -> int:
-    """Size of what `node` reads (its inputs together)."""
+    """Channels of what `node` reads (its inputs together)."""
     return sum(spec.node(name).size for name in node.inputs)
-
-
-def tensor_shapes(spec: Spec, node: Node) -> dict[str, Shape]:
-    """Names (without the node's) and shapes of the tensors that `node` needs, as PyTorch has them."""
-    n_in, n = input_size(spec, node), node.size
-    if node.kind == "linear":
-        return {"weight": (n, n_in)} | ({"bias": (n,)} if node.bias else {})
-    if node.kind == "embedding":
-        return {"weight": (node.n_tokens, n)}
-    if node.kind == "affine":
-        return {"scale": (n,), "shift": (n,)}
-    if node.kind in N_GATES:
-        rows = N_GATES[node.kind] * n
-        biases: dict[str, Shape] = {"bias_ih": (rows,), "bias_hh": (rows,)} if node.bias else {}
-        return {"weight_ih": (rows, n_in), "weight_hh": (rows, n)} | biases
-    return {}
-
-
-def check(spec: Spec) -> None:
-    """Check names, order, arity and sizes.
-
-    Raises:
-        SpecError: names the node and what was expected.
-    """
-    if not spec.nodes or spec.nodes[0].kind != "input":
-        raise SpecError("the first node of a spec must be its input")
-    names: set[str] = set()
-    for node in spec.nodes:
-        if node.name in names or not node.name:
-            raise SpecError(f"node names must be unique and not empty, got {node.name!r} twice or empty")
-        _check_fields(node)
-        for name in node.inputs:
-            if node.kind != "previous" and name not in names:
-                raise SpecError(f"node {node.name!r} reads {name!r}, which is not a node before it")
-        _check_sizes(spec, node)
-        names.add(node.name)
-    spec.node(spec.output)
-
-
-def _check_fields(node: Node) -> None:
-    """What decoding has checked already, for a node that was built in Python; and the bounds."""
-    for field, known in (
-        ("kind", Kind),
-        ("nonlinearity", Literal["tanh", "relu"]),
-        ("reset", Literal["after", "before"]),
-    ):
-        if getattr(node, field) not in get_args(known):
-            expected = ", ".join(get_args(known))
-            raise SpecError(f"node {node.name!r}: {field} must be one of {expected}, got {getattr(node, field)!r}")
-    if not 1 <= node.size <= MAX_SIZE:
-        raise SpecError(f"node {node.name!r}: size must be 1 to {MAX_SIZE}, got {node.size}")
-    if not 0 <= node.n_tokens <= MAX_SIZE:
-        raise SpecError(f"node {node.name!r}: n_tokens must be 0 to {MAX_SIZE}, got {node.n_tokens}")
-
-
-def _check_sizes(spec: Spec, node: Node) -> None:
-    n_inputs = len(node.inputs)
-    arity_ok = {"input": n_inputs == 0, "add": n_inputs == 2, "concat": n_inputs >= 1}.get(node.kind, n_inputs == 1)
-    if not arity_ok:
-        raise SpecError(f"node {node.name!r} of kind {node.kind} cannot read {n_inputs} nodes")
-    sizes = [spec.node(name).size for name in node.inputs]
-    if node.kind == "input":
-        if node is not spec.nodes[0]:
-            raise SpecError(f"node {node.name!r}: a spec has one input, its first node")
-        if node.n_tokens and node.size != 1:
-            raise SpecError(f"node {node.name!r}: a token input has size 1, got {node.size}")
-    elif node.kind == "embedding":
-        source = spec.node(node.inputs[0])
-        if source.kind != "input" or not 0 < source.n_tokens <= node.n_tokens:
-            expected = f"the token input, of at most {node.n_tokens} tokens"
-            raise SpecError(f"node {node.name!r}: an embedding reads {expected}")
-    elif node.kind == "concat":
-        if sum(sizes) != node.size:
-            raise SpecError(f"node {node.name!r} joins {sum(sizes)} values, but its size is {node.size}")
-    elif node.kind in MAPS | {"add", "affine", "previous"} and any(size != node.size for size in sizes):
-        raise SpecError(f"node {node.name!r} of kind {node.kind} has size {node.size}, but reads {sizes}")
