@@ -6,12 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamrnn.engine.arena import Arena
-from streamrnn.kernels.opcodes import N_IN, N_OUT, OPCODE, Op
+from streamrnn.kernels.opcodes import N_IN, N_OUT, OPCODE, WRITES_STATE, Op
 from streamrnn.kernels.packing import FloatArray
 from streamrnn.kernels.plan import Call, Plan
 from streamrnn.model.program import Program
-
-WRITES_STATE = (Op.STORE_STATE, Op.RNN_TANH, Op.RNN_RELU, Op.LSTM, Op.GRU, Op.GRU_BEFORE)
 
 
 class Headless:
@@ -38,8 +36,8 @@ class Headless:
 
 
 def without_head(table: NDArray[np.int64]) -> NDArray[np.int64]:
-    """A program (n_ops, 10) cut off behind the last op that writes state; its output has no values."""
-    writers = np.flatnonzero(np.isin(table[:-1, OPCODE], WRITES_STATE))
+    """A program (n_ops, 20) cut off behind the last op that writes state; its output has no values."""
+    writers = np.flatnonzero(np.isin(table[:-1, OPCODE], list(WRITES_STATE)))
     n_kept = int(writers[-1]) + 1 if writers.size else 1
     kept = table[[*range(n_kept), -1]]
     kept[-1, N_IN] = 0

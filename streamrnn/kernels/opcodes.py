@@ -15,8 +15,8 @@ N_COLUMNS = 20
 """Columns. `BIAS` is -1 where an op has none; two-operand ops use `BIAS` as their second source offset (`SRC2`).
 
 `PAIRED` is 1 in a `LINEAR` that a lone frame takes together with the `LINEAR_STATE` that goes on with its chains.
-`STEPS` is how often a move, a map or a `LINEAR` is repeated: each time `src` goes on by `SRC_STEP`, `dst` by `DST_STEP`.
-The columns behind it are those of `RING`, `WINDOWS` and `UNTIL`.
+`STEPS` is how often a move, a map or a `LINEAR` is repeated: each time `src` goes on by `SRC_STEP`,
+`dst` by `DST_STEP`. The columns behind it are those of `RING`, `WINDOWS` and `UNTIL`.
 """
 SRC2 = BIAS
 
@@ -113,3 +113,12 @@ class Op(IntEnum):
     RUNNING_MAX = 60  # state: the largest so far (n) -> state, work[dst]
     RUNNING_STATS = 61  # state: mean (n), sum of squared deviations (n), number -> work[dst] = mean (n), deviation (n)
     RUNNING_NORM = 62  # the same state -> work[dst] = (x - mean) / sqrt(variance + eps), eps at weights
+
+
+WRITES_STATE = frozenset(
+    {
+        Op.STORE_STATE, Op.RING, Op.UNTIL, Op.RNN_TANH, Op.RNN_RELU, Op.LSTM, Op.GRU, Op.GRU_BEFORE, Op.SSM,
+        Op.RUNNING_MEAN, Op.RUNNING_MAX, Op.RUNNING_STATS, Op.RUNNING_NORM,
+    }
+)  # fmt: skip
+"""Ops after which a session is no longer what it was."""

@@ -132,9 +132,7 @@ def _part_fault(spec: Spec, node: Node, inputs: list[Node]) -> Fault:
             return f"takes values {node.start} to {node.start + node.size} of {sizes[0]}"
         case "gather" if len(node.index) != node.size or not all(0 <= i < sizes[0] for i in node.index):
             return f"must have {node.size} indices in [0, {sizes[0]})"
-        case "slice_steps" if (
-            sizes[0] != node.size or node.start + (node.steps - 1) * node.stride >= steps[0]
-        ):
+        case "slice_steps" if sizes[0] != node.size or node.start + (node.steps - 1) * node.stride >= steps[0]:
             return f"takes {node.steps} steps from {node.start} on, {node.stride} apart, of {_text(inputs[0])}"
         case "fold" if (node.steps, node.size) != (1, steps[0] * sizes[0]):
             return f"has {_text(node)}, but folds {_text(inputs[0])}"

@@ -2,45 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 
-from streamrnn.errors import SpecError
 from streamrnn.kernels.opcodes import Op, Precision
 from streamrnn.kernels.packing import FloatArray, padded
+from streamrnn.model.cells import write_cell
+from streamrnn.model.checks import BINARY, CELLS, MAPS, NORMS, POOLS, RUNNING, SOFTS, check
+from streamrnn.model.places import Place, copied, copy, dense, reserve, whole
 from streamrnn.model.program import Program, Writer
-from streamrnn.model.spec import N_GATES, Node, Spec, check, tensor_shapes
-
-MAP_OPS = {
-    "tanh": Op.TANH,
-    "sigmoid": Op.SIGMOID,
-    "relu": Op.RELU,
-    "softmax": Op.SOFTMAX,
-    "log_softmax": Op.LOG_SOFTMAX,
-}
-
-
-def check_tensors(spec: Spec, tensors: Mapping[str, FloatArray]) -> None:
-    """Check that every tensor of the spec is there, float32, finite and of its shape.
-
-    Raises:
-        SpecError: names the tensor and what was expected.
-    """
-    expected: set[str] = set()
-    for node in spec.nodes:
-        for short, shape in tensor_shapes(spec, node).items():
-            name = f"{node.name}.{short}"
-            expected.add(name)
-            if name not in tensors:
-                raise SpecError(f"tensor {name!r} of shape {shape} is missing")
-            tensor = tensors[name]
-            if tensor.dtype != np.float32 or tensor.shape != shape:
-                raise SpecError(f"tensor {name!r} must be float32 of shape {shape}, got {tensor.dtype} {tensor.shape}")
-            if not np.isfinite(tensor).all():
-                raise SpecError(f"tensor {name!r} holds NaN or Inf")
-    if unknown := sorted(set(tensors) - expected):
-        raise SpecError(f"tensor {unknown[0]!r} belongs to no node of the spec")
+from streamrnn.model.recurrences import write_diagonal, write_min_gru, write_running, write_ssm
+from streamrnn.model.spec import Activation, Node, Spec
+from streamrnn.model.states import Tensors, write_map
+from streamrnn.model.tensors import check_tensors, tensor_shapes
+from streamrnn.model.windows import write_conv, write_delay, write_pool
 
 
 def compile_program(spec: Spec, tensors: Mapping[str, FloatArray], precision: Precision = Precision.FLOAT32) -> Program:
@@ -55,125 +32,197 @@ def compile_program(spec: Spec, tensors: Mapping[str, FloatArray], precision: Pr
 
 
 class _Compiler:
-    """One pass over the nodes; each leaves its value in a region of the work row."""
+    """One pass over the nodes; each leaves its value in a place of the work row."""
 
     def __init__(self, spec: Spec, tensors: Mapping[str, FloatArray], precision: Precision) -> None:
         self._spec = spec
         self._tensors = tensors
         self._writer = Writer(precision)
-        self._place: dict[str, int] = {}
+        self._places: dict[str, Place] = {}
         self._kept: dict[str, tuple[int, int]] = {}
 
     def compile(self) -> Program:
         for node in self._spec.nodes:
-            self._write(node)
+            self._places[node.name] = self._write(node)
             self._store_previous()
-        output = self._spec.node(self._spec.output)
-        self._writer.op(Op.OUTPUT, src=self._place[output.name], n_in=output.size)
+        output = self._places[self._spec.output]
+        self._writer.op(Op.OUTPUT, src=output.offset, n_in=output.size, steps=output.steps, src_step=output.pitch)
         return self._writer.build()
 
     def _store_previous(self) -> None:
         """Keep the values that `previous` nodes ask for, once they are there and the old ones are loaded."""
         for name, (state, first) in list(self._kept.items()):
             node = self._spec.node(name)
-            source = self._place.get(node.inputs[0])
-            if source is not None:
-                self._writer.op(Op.STORE_STATE, src=source, n_in=node.size, state=state)
+            if node.inputs[0] in self._places:
+                source = dense(self._writer, self._places[node.inputs[0]])
+                self._writer.op(Op.STORE_STATE, src=source.offset, n_in=node.steps * node.size, state=state)
                 self._writer.scan(first)
                 del self._kept[name]
 
-    def _tensor(self, node: Node, short: str) -> FloatArray:
-        return self._tensors[f"{node.name}.{short}"]
+    def _tensors_of(self, node: Node) -> dict[str, FloatArray]:
+        return {short: self._tensors[f"{node.name}.{short}"] for short in tensor_shapes(self._spec, node)}
 
-    def _write(self, node: Node) -> None:
-        if node.kind in N_GATES:
-            self._cell(node)
-            return
-        dst = self._place[node.name] = self._writer.work.reserve(node.size)
-        sources = [self._place[name] for name in node.inputs] if node.kind != "previous" else []
-        n = padded(node.size)
+    def _write(self, node: Node) -> Place:
+        writer, tensors = self._writer, self._tensors_of(node)
+        sources = [self._places[name] for name in node.inputs] if node.kind != "previous" else []
+        if node.kind in MAPS:
+            return self._map(node, sources[0])
+        if node.kind in BINARY:
+            return self._binary(node, *sources)
+        if node.kind in CELLS:
+            return write_cell(writer, node, sources[0], tensors)
+        if node.kind in RUNNING:
+            return write_running(writer, node, sources[0])
+        if node.kind in POOLS:
+            return write_pool(writer, node, sources[0])
+        if node.kind in SOFTS | NORMS:
+            return self._over_channels(node, sources[0], tensors)
+        if node.kind == "ssm":
+            return write_ssm(writer, node, sources, tensors)
+        stateful: dict[str, Callable[[Writer, Node, Place, Tensors], Place]] = {
+            "min_gru": write_min_gru,
+            "diagonal": write_diagonal,
+        }
+        if node.kind in stateful:
+            return stateful[node.kind](writer, node, sources[0], tensors)
+        return self._layer(node, sources, tensors) or self._arranged(node, sources)
+
+    def _layer(self, node: Node, sources: list[Place], tensors: Tensors) -> Place | None:
+        """The kinds with tensors that look at each step alone or at windows."""
+        writer = self._writer
+        bias = tensors.get("bias", np.zeros(node.size, np.float32))
+        match node.kind:
+            case "linear":
+                dst = reserve(writer, node.steps, node.size)
+                writer.linear([tensors["weight"]], dst.offset, sources[0].source(), [bias], is_exact=node.exact)
+                return dst
+            case "conv":
+                return write_conv(writer, node, sources[0], tensors["weight"], bias)
+            case "embedding":
+                dst = reserve(writer, 1, node.size)
+                table = writer.weights.table(tensors["weight"])
+                writer.op(Op.EMBEDDING, src=sources[0].offset, dst=dst.offset, n_out=padded(node.size), weights=table)
+                return dst
+            case "affine":
+                return self._scaled(node, sources[0], tensors["scale"], tensors["shift"])
+            case "prelu":
+                dst = reserve(writer, node.steps, node.size)
+                self._at_each_step(Op.PRELU, sources[0], dst, weights=writer.weights.vector(tensors["slope"]))
+                return dst
+            case "constant":
+                dst = reserve(writer, 1, node.size)
+                value = writer.weights.vector(tensors["value"])
+                writer.op(Op.BIAS, dst=dst.offset, n_out=padded(node.size), bias=value)
+                return dst
+        return None
+
+    def _arranged(self, node: Node, sources: list[Place]) -> Place:
+        """The kinds that take values apart and put them together, most of them without an op."""
+        writer = self._writer
         match node.kind:
             case "input":
-                self._writer.op(Op.INPUT, dst=dst, n_in=node.size, n_out=node.n_tokens)
+                dst = reserve(writer, node.steps, node.size, is_dense=True)
+                writer.op(Op.INPUT, dst=dst.offset, n_in=node.steps * node.size, n_out=node.n_tokens)
+                return dst
             case "previous":
-                state = self._writer.keep(node.name, node.size)
-                self._kept[node.name] = (state, self._writer.n_ops)
-                self._writer.op(Op.LOAD_STATE, dst=dst, n_in=node.size, state=state)
+                dst = reserve(writer, node.steps, node.size, is_dense=True)
+                state = writer.keep(node.name, node.steps * node.size)
+                self._kept[node.name] = (state, writer.n_ops)
+                writer.op(Op.LOAD_STATE, dst=dst.offset, n_in=node.steps * node.size, state=state)
+                return dst
+            case "delay":
+                return write_delay(writer, node, sources[0])
+            case "slice":
+                return sources[0].part(node.start, node.size)
+            case "gather":
+                return self._gathered(node, sources[0])
             case "concat":
-                for name, source in zip(node.inputs, sources, strict=True):
-                    self._writer.op(Op.COPY, src=source, dst=dst, n_in=self._spec.node(name).size)
-                    dst += self._spec.node(name).size
-            case "add":
-                self._writer.op(Op.ADD, src=sources[0], bias=sources[1], dst=dst, n_out=n)  # `bias` is `SRC2` here
-            case "linear":
-                weight = self._tensor(node, "weight")
-                bias = self._tensor(node, "bias") if node.bias else np.zeros(node.size, np.float32)
-                self._writer.linear([weight], dst, src=sources[0], bias=[bias])
-            case "embedding":
-                table = self._writer.weights.table(self._tensor(node, "weight"))
-                self._writer.op(Op.EMBEDDING, src=sources[0], dst=dst, n_out=n, weights=table)
-            case "affine":
-                scale, shift = (self._writer.weights.vector(self._tensor(node, short)) for short in ("scale", "shift"))
-                self._writer.op(Op.AFFINE, src=sources[0], dst=dst, n_out=n, weights=scale, bias=shift)
+                return self._joined(node, sources)
+            case "concat_steps":
+                dst, t = reserve(writer, node.steps, node.size), 0
+                for source in sources:
+                    copy(writer, source, replace(dst, offset=dst.step(t), steps=source.steps))
+                    t += source.steps
+                return dst
+            case "slice_steps":
+                source = sources[0]
+                return replace(
+                    source, offset=source.step(node.start), steps=node.steps, pitch=node.stride * source.pitch,
+                    is_part=True,
+                )  # fmt: skip
+            case "fold":
+                source = dense(writer, sources[0])
+                return Place(source.offset, 1, node.size, padded(node.size), source.is_part)
             case _:
-                self._writer.op(MAP_OPS[node.kind], src=sources[0], dst=dst, n_in=node.size, n_out=n)
+                assert node.kind == "unfold"
+                return Place(sources[0].offset, node.steps, node.size, node.size, is_part=True)
 
-    def _n_weights(self, node: Node) -> int:
-        return sum(self._tensor(node, short).size for short in ("weight_ih", "weight_hh"))
+    def _gathered(self, node: Node, source: Place) -> Place:
+        """One copy for each run of neighbouring indices."""
+        dst = reserve(self._writer, node.steps, node.size)
+        start = 0
+        for i in range(1, node.size + 1):
+            if i == node.size or node.index[i] != node.index[i - 1] + 1:
+                n = i - start
+                copy(self._writer, source.part(node.index[start], n), dst.part(start, n))
+                start = i
+        return dst
 
-    def _gates(self, node: Node, short: str) -> list[FloatArray]:
-        return np.split(self._tensor(node, short), N_GATES[node.kind])
+    def _joined(self, node: Node, sources: list[Place]) -> Place:
+        dst, start = reserve(self._writer, node.steps, node.size), 0
+        for source in sources:
+            copy(self._writer, source, dst.part(start, source.size))
+            start += source.size
+        return dst
 
-    def _biases(self, node: Node) -> tuple[list[FloatArray], list[FloatArray]]:
-        if node.bias:
-            return self._gates(node, "bias_ih"), self._gates(node, "bias_hh")
-        zeros = [np.zeros(node.size, np.float32)] * N_GATES[node.kind]
-        return zeros, zeros
+    def _map(self, node: Node, source: Place) -> Place:
+        source = self._close(source)
+        dst = reserve(self._writer, node.steps, node.size, is_dense=source.pitch == source.size)
+        activation = Activation(node.kind, node.alpha, node.beta)  # type: ignore[arg-type]
+        write_map(self._writer, activation, source.offset, dst.offset, source.extent)
+        return dst
 
-    def _cell(self, node: Node) -> None:
-        src, n = self._place[node.inputs[0]], padded(node.size)
-        h = self._writer.keep(f"{node.name}.h", node.size)
-        if node.kind == "lstm":
-            self._writer.keep(f"{node.name}.c", node.size)
-        gates = self._writer.work.reserve(*[node.size] * 4)
-        dst = self._place[node.name] = self._writer.work.reserve(node.size)
-        if node.kind == "gru":
-            self._gru(node, src, gates, dst, h)
-            return
-        op = Op.LSTM if node.kind == "lstm" else Op.RNN_RELU if node.nonlinearity == "relu" else Op.RNN_TANH
-        bias = [_sum(x, h) for x, h in zip(*self._biases(node), strict=True)]
-        self._writer.linear(self._gates(node, "weight_ih"), gates, src=src, bias=bias)
-        self._writer.pair(self._n_weights(node))
-        first = self._writer.n_ops
-        self._writer.linear(self._gates(node, "weight_hh"), gates, state=h)
-        self._writer.op(op, src=gates, dst=dst, n_out=n, state=h)
-        self._writer.scan(first)
+    def _close(self, source: Place) -> Place:
+        """The value where its steps stand as close as they may, for ops that treat all of them alike."""
+        is_close = source.steps == 1 or source.pitch in {source.size, padded(source.size)}
+        return source if is_close else copied(self._writer, source)
 
-    def _gru(self, node: Node, src: int, gates: int, dst: int, h: int) -> None:
-        """Gates xn r z hn where r acts after the matmul, else r z n; both products write one run of gates each."""
-        n = padded(node.size)
-        (x_r, x_z, x_n), (h_r, h_z, h_n) = self._gates(node, "weight_ih"), self._gates(node, "weight_hh")
-        (bx_r, bx_z, bx_n), (bh_r, bh_z, bh_n) = self._biases(node)
-        b_r, b_z = _sum(bx_r, bh_r), _sum(bx_z, bh_z)
-        if node.reset == "after":
-            self._writer.linear([x_n, x_r, x_z], gates, src=src, bias=[bx_n, b_r, b_z])
-            self._writer.pair(self._n_weights(node))
-            self._writer.op(Op.BIAS, dst=gates + 3 * n, n_out=n, bias=self._writer.weights.vector(bh_n))
-            first = self._writer.n_ops
-            self._writer.linear([h_r, h_z, h_n], gates + n, state=h)
-            self._writer.op(Op.GRU, src=gates, dst=dst, n_out=n, state=h)
-        else:
-            reset = gates + 3 * n
-            self._writer.linear([x_r, x_z, x_n], gates, src=src, bias=[b_r, b_z, _sum(bx_n, bh_n)])
-            self._writer.pair(self._n_weights(node))
-            first = self._writer.n_ops
-            self._writer.linear([h_r, h_z], gates, state=h)
-            self._writer.op(Op.GRU_RESET, src=gates, dst=reset, n_out=n, state=h)
-            self._writer.linear([h_n], gates + 2 * n, src=reset)
-            self._writer.op(Op.GRU_BEFORE, src=gates + n, dst=dst, n_out=n, state=h)
-        self._writer.scan(first)
+    def _binary(self, node: Node, a: Place, b: Place) -> Place:
+        a, b = self._close(a), self._close(b)
+        if node.steps > 1 and a.pitch != b.pitch:
+            a, b = (place if place.pitch == padded(node.size) else copied(self._writer, place) for place in (a, b))
+        dst = reserve(self._writer, node.steps, node.size, is_dense=a.pitch == a.size)
+        self._writer.op(Op[node.kind.upper()], src=a.offset, bias=b.offset, dst=dst.offset, n_out=a.extent)
+        return dst
 
+    def _at_each_step(self, op: Op, source: Place, dst: Place, *, n_in: int = 0, weights: int, bias: int = -1) -> None:
+        self._writer.op(
+            op, src=source.offset, dst=dst.offset, n_in=n_in, n_out=padded(dst.size), weights=weights, bias=bias,
+            steps=source.steps, src_step=source.pitch, dst_step=dst.pitch,
+        )  # fmt: skip
 
-def _sum(a: FloatArray, b: FloatArray) -> FloatArray:
-    """`a + b`, rounded once from float64: two biases become one."""
-    return (a.astype(np.float64) + b).astype(np.float32)
+    def _scaled(self, node: Node, source: Place, scale: FloatArray, shift: FloatArray) -> Place:
+        dst = reserve(self._writer, node.steps, node.size)
+        weights, bias = (self._writer.weights.vector(vector) for vector in (scale, shift))
+        self._at_each_step(Op.AFFINE, source, dst, weights=weights, bias=bias)
+        return dst
+
+    def _over_channels(self, node: Node, source: Place, tensors: Tensors) -> Place:
+        """Softmaxes and norms; these write to the padding of what they read."""
+        writer = self._writer
+        eps = writer.weights.vector(np.array([node.eps], np.float32))
+        if node.kind in SOFTS:
+            source, dst = whole(writer, source), reserve(writer, node.steps, node.size)
+            self._at_each_step(Op[node.kind.upper()], source, dst, n_in=node.size, weights=eps)
+            return dst
+        op = Op.RMS_NORM if node.kind == "rms_norm" else Op.LAYER_NORM
+        size = node.size // (node.groups if node.kind == "group_norm" else 1)
+        normed = reserve(writer, node.steps, node.size)
+        for start in range(0, node.size, size):
+            part = whole(writer, source if size == node.size else source.part(start, size))
+            dst = normed if size == node.size else reserve(writer, node.steps, size)
+            self._at_each_step(op, part, dst, n_in=size, weights=eps)
+            if dst is not normed:
+                copy(writer, dst, normed.part(start, size))
+        bias = tensors.get("bias", np.zeros(node.size, np.float32))
+        return self._scaled(node, normed, tensors["weight"], bias)

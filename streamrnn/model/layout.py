@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import numpy as np
@@ -24,14 +25,17 @@ class Row:
 
 
 class WeightBuffer:
-    """The packed weights of a program, appended piece by piece."""
+    """The packed weights of a program, appended piece by piece; equal pieces are kept once."""
 
     def __init__(self) -> None:
         self._pieces: list[FloatArray] = []
+        self._offsets: dict[bytes, int] = {}
         self._size = 0
 
     def _append(self, piece: FloatArray) -> int:
-        offset = self._size
+        offset = self._offsets.setdefault(hashlib.sha256(piece.tobytes()).digest(), self._size)
+        if offset < self._size:
+            return offset
         self._pieces.append(piece)
         self._size += piece.size
         return offset

@@ -17,7 +17,8 @@ from streamrnn.model.card import Card
 from streamrnn.model.compiler import compile_program
 from streamrnn.model.precision import PrecisionName, parse_precision
 from streamrnn.model.program import Program
-from streamrnn.model.spec import Node, Spec, tensor_shapes
+from streamrnn.model.spec import Node, Spec
+from streamrnn.model.tensors import tensor_shapes
 
 LAYOUT_VERSION = 1
 """Raised whenever the meaning of a state row changes, so that an old snapshot is refused."""
@@ -66,13 +67,24 @@ class Model:
 
     @property
     def input_size(self) -> int:
-        """Values in a frame."""
+        """Values in a frame: `input_steps` steps of `input_channels` values."""
+        return self.input_node.steps * self.input_node.size
+
+    @property
+    def input_steps(self) -> int:
+        """Steps of the input's own rate (samples, say) in a frame."""
+        return self.input_node.steps
+
+    @property
+    def input_channels(self) -> int:
+        """Values in a step of the input."""
         return self.input_node.size
 
     @cached_property
     def output_size(self) -> int:
         """Values in an output."""
-        return self.spec.node(self.spec.output).size
+        node = self.spec.node(self.spec.output)
+        return node.steps * node.size
 
     @property
     def n_tokens(self) -> int:

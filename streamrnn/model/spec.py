@@ -54,8 +54,8 @@ class Node(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     - `delay`: the value `lag` steps ago, zeros at first.
     - `rnn`, `lstm`, `gru`: a recurrent cell over the steps; `min_gru` (Feng et al. 2024): `h += z * (n - h)` with
       `z = sigmoid(W_z x)`, `n = W_n x`; `diagonal`: `h = decay * h + x`, where `is_complex` with `decay_re` and
-      `decay_im`, its values and inputs then being all real parts, then all imaginary ones (LRU, S5); `ssm` (Mamba's selective scan)
-      of inputs x, delta, B, C: `h = exp(delta A) h + delta B x`, `y = C h + D x`.
+      `decay_im`, its values and inputs then being all real parts, then all imaginary ones (LRU, S5); `ssm` (the
+      selective scan of Mamba) of inputs x, delta, B, C: `h = exp(delta A) h + delta B x`, `y = C h + D x`.
     - `running_mean`, `running_max`, `running_stats` (mean, then deviation, of all steps so far), `running_norm`
       (`(x - mean) / sqrt(variance + eps)`): over all steps since the session began.
 

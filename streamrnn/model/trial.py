@@ -36,12 +36,12 @@ def draw_frames(model: Model, n: int, seed: int, like: FloatArray | None = None)
     node = model.input_node
     if node.n_tokens:
         return rng.integers(0, node.n_tokens, (n, 1)).astype(np.float32)
-    frames = rng.standard_normal((n, node.size)) * rng.choice([1.0, 3.0], (n, 1))
+    frames = rng.standard_normal((n, model.input_size)) * rng.choice([1.0, 3.0], (n, 1))
     first = next((other for other in model.spec.nodes[1:] if other.inputs == (node.name,)), None)
     if like is not None and len(like) > 1:
         deviation = like.std(0, dtype=np.float64)
         frames = like.mean(0, dtype=np.float64) + frames * np.where(deviation == 0, 1.0, deviation)
-    elif first is not None and first.kind == "affine":
+    elif first is not None and first.kind == "affine" and node.steps == 1:
         scale, shift = (model.tensors[f"{first.name}.{short}"].astype(np.float64) for short in ("scale", "shift"))
         frames = (frames - shift) / np.where(scale == 0, 1.0, scale)
     return np.asarray(frames, np.float32)

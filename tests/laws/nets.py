@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from streamrnn import Model, Node, Spec
 from streamrnn.model import program
+from streamrnn.model.kinds import Kind
 from streamrnn.model.precision import PrecisionName, to_bfloat16, to_int8
-from streamrnn.model.spec import Kind, tensor_shapes
+from streamrnn.model.tensors import tensor_shapes
 
 N_TOKENS = 11
 

@@ -6,7 +6,8 @@ import numpy as np
 
 from streamrnn.model.card import Card
 from streamrnn.model.model import Model
-from streamrnn.model.spec import Node, Spec, tensor_shapes
+from streamrnn.model.spec import Node, Spec
+from streamrnn.model.tensors import tensor_shapes
 
 
 def build(spec: Spec, seed: int, card: Card | None = None) -> Model:

@@ -7,7 +7,8 @@ from typing import Literal
 
 from streamrnn.errors import UnsupportedError
 from streamrnn.model.importers.layers import Draft, DraftBuilder, Layer, described
-from streamrnn.model.spec import Kind, Node
+from streamrnn.model.kinds import Kind
+from streamrnn.model.spec import Node
 
 
 def classic_draft(

@@ -10,9 +10,12 @@ import msgspec
 
 from streamrnn.errors import UnsupportedError
 from streamrnn.kernels.packing import FloatArray
-from streamrnn.model.spec import MAPS, Kind, Node, Spec
+from streamrnn.model.kinds import Kind
+from streamrnn.model.spec import Node, Spec
 
 RECURRENT = frozenset({"rnn", "lstm", "gru"})
+MAPS = frozenset({"tanh", "sigmoid", "relu", "softmax", "log_softmax"})
+"""What a forward may apply between layers."""
 
 
 @dataclass(frozen=True)

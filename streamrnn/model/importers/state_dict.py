@@ -13,9 +13,11 @@ from streamrnn.kernels.packing import FloatArray
 from streamrnn.model.card import Card
 from streamrnn.model.importers.classic import classic_draft
 from streamrnn.model.importers.layers import RECURRENT, Draft, Layer, chain_draft
+from streamrnn.model.kinds import Kind
 from streamrnn.model.model import Model
 from streamrnn.model.narrowing import with_narrowing
-from streamrnn.model.spec import N_GATES, Kind, Node, Spec, tensor_shapes
+from streamrnn.model.spec import Node, Spec
+from streamrnn.model.tensors import N_GATES, tensor_shapes
 
 LayerKind = Literal[
     "embedding", "affine", "rnn", "lstm", "gru", "linear", "classic_rnn",

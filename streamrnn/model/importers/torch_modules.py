@@ -10,7 +10,7 @@ import numpy as np
 from streamrnn.errors import UnsupportedError
 from streamrnn.kernels.packing import FloatArray
 from streamrnn.model.importers.layers import Layer
-from streamrnn.model.spec import Kind
+from streamrnn.model.kinds import Kind
 
 if TYPE_CHECKING:
     import torch

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Literal
 
 from streamrnn.errors import UnsupportedError
 from streamrnn.model.importers.classic import classic_draft
-from streamrnn.model.importers.layers import RECURRENT, Draft, Layer, activation, chain_draft, describe
+from streamrnn.model.importers.layers import MAPS, RECURRENT, Draft, Layer, activation, chain_draft, describe
 from streamrnn.model.importers.torch_modules import layers_of, refuse
-from streamrnn.model.spec import MAPS, Kind
+from streamrnn.model.kinds import Kind
 
 if TYPE_CHECKING:
     from torch import nn
