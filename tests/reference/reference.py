@@ -181,5 +181,3 @@ def _arranged(node: Node, inputs: list[Array]) -> Array:
         case _:
             assert node.kind in {"fold", "unfold"}
             return inputs[0].reshape(node.steps, node.size)
-
-
