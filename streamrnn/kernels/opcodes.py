@@ -107,9 +107,9 @@ class Op(IntEnum):
     GRU_RESET = 56  # sigmoid(work[src]) * h -> work[dst]: the reset before the matmul
     GRU_BEFORE = 57  # gates z n at src, state h -> state, work[dst]
     SSM = 58
-    # Selective scan: x at src, delta at src2, B then C (N_IN values each, padded) at src + LAG; weights: N_IN rows of A
-    # (n wide), then D; state: N_IN rows of h (n wide) -> state, work[dst]
-    RUNNING_MEAN = 59  # state: mean (n), then the number of steps -> work[dst] = mean
+    # Selective scan: x at src, delta at src2 (LENGTH values each), B then C (N_IN values each, padded) at src + LAG;
+    # weights: N_IN rows of A (n wide), then D; state: N_IN rows of h (n wide) -> state, work[dst]
+    RUNNING_MEAN = 59  # of N_IN (exact) values; state: mean (n), then the number of steps -> work[dst] = mean
     RUNNING_MAX = 60  # state: the largest so far (n) -> state, work[dst]
     RUNNING_STATS = 61  # state: mean (n), sum of squared deviations (n), number -> work[dst] = mean (n), deviation (n)
     RUNNING_NORM = 62  # the same state -> work[dst] = (x - mean) / sqrt(variance + eps), eps at weights
