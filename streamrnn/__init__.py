@@ -18,6 +18,7 @@ from streamrnn.model.model import Model
 from streamrnn.model.spec import Node, Spec
 
 if TYPE_CHECKING:
+    from streamrnn.model.importers.onnx.importer import from_onnx
     from streamrnn.model.importers.torch import from_state_dict, from_torch
 
 __version__ = "0.1.0"
@@ -34,6 +35,7 @@ __all__ = [
     "Skipped",
     "Spec",
     "StreamrnnError",
+    "from_onnx",
     "from_state_dict",
     "from_torch",
     "load_model",
@@ -42,7 +44,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Load the importers on first use: they need torch, which serving never does."""
+    """Load the importers on first use: they need torch or onnx, which serving never does."""
+    if name == "from_onnx":
+        from streamrnn.model.importers.onnx.importer import from_onnx
+
+        return from_onnx
     if name in {"from_torch", "from_state_dict"}:
         from streamrnn.model.importers import torch as importer
 

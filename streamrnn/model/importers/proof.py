@@ -37,11 +37,13 @@ class Original:
         answer: begins anew and takes the inputs of one or more calls, its states handed on from call to call; gives
             the outputs of each call, in the order of `Traced.outputs`.
         call: how it is called, for people.
+        n_steps: of the input in each call, where it takes no other number; else 0.
     """
 
     framework: str
     answer: Callable[[Sequence[Array]], Sequence[Sequence[Array]]]
     call: str = ""
+    n_steps: int = 0
 
 
 def prove(
@@ -81,7 +83,8 @@ def prove(
 
 
 def _compared(model: Model, traced: Traced, original: Original, like: FloatArray | None) -> dict[str, Plain2]:
-    frames = draw_frames(model, N_FRAMES, 2, like)
+    n_frames = max(N_FRAMES, -(-original.n_steps // traced.frame_steps))
+    frames = draw_frames(model, n_frames, 2, like)
     plays = [play(model, frames, chunk) for chunk in CHUNKINGS]
     assert all(np.array_equal(plays[0].view(np.uint32), ys.view(np.uint32)) for ys in plays)
     ours, theirs = _matched(traced, original, frames, plays[0])
@@ -96,7 +99,7 @@ def _compared(model: Model, traced: Traced, original: Original, like: FloatArray
         "max_rel_error": error / largest if largest else error,
         "max_abs_output": largest,
         "tolerance": TOLERANCE,
-        "n_frames": N_FRAMES,
+        "n_frames": n_frames,
         "n_compared": len(ours),
         "chunkings": list(CHUNKINGS),
     }
@@ -109,7 +112,8 @@ def _matched(
     n_in = frames.shape[1] // traced.frame_steps
 
     def as_input(part: FloatArray) -> Array:
-        return traced.input.array(part.reshape(-1, n_in))
+        rows = part.reshape(-1, n_in)
+        return traced.input.array(rows[: original.n_steps] if original.n_steps else rows)
 
     if traced.input.stream is None:
         answers = original.answer([as_input(frame) for frame in frames])
@@ -117,10 +121,19 @@ def _matched(
         return ys.astype(np.float64), theirs
     if traced.is_pooled:
         lengths = [n for n in POOLED_LENGTHS if n <= len(frames)]
+        if original.n_steps:
+            if original.n_steps % traced.frame_steps:
+                raise UnsupportedError(
+                    f"it answers once, after {original.n_steps} steps, which frames of {traced.frame_steps} do not make"
+                )
+            lengths = [original.n_steps // traced.frame_steps]
         found = [_joined(traced, original.answer([as_input(frames[:n])])[0])[0] for n in lengths]
         return ys[[n - 1 for n in lengths]].astype(np.float64), np.array(found)
     theirs = _joined(traced, original.answer([as_input(frames)])[0])
-    ours = _steps_of(traced, ys)[traced.output_delay :]
+    ours = _steps_of(traced, ys)
+    if original.n_steps:
+        ours = ours[: int(original.n_steps * traced.outputs[0].rate)]
+    ours = ours[traced.output_delay :]
     n = min(len(ours), len(theirs))
     return ours[:n], theirs[:n]
 
