@@ -79,7 +79,7 @@ def contracts_of(
             continue
         yield _contract(graph, roles, constants, axis, _length(graph))
         # An exporter may say that a length is open and write it into a Reshape all the same.
-        lengths = [example[axis]] if example is not None else _lengths_of(graph.outputs)
+        lengths = [example[axis]] if example is not None else _lengths_of(graph)
         for n in lengths:
             yield _contract(graph, roles, constants, axis, n, True)
     if time_axis == "auto" and not roles.states and not is_open and len(dims) <= 2:
@@ -118,16 +118,19 @@ def _fits(dim: int | str, length: int) -> bool:
 
 
 def _likely(dims: Sequence[int | str], open_dims: Sequence[int]) -> list[int]:
-    """Open dimensions with a name of time first, then other open ones; of fixed ones 1, 0, 2."""
+    """Open dimensions with a name of time first, then other open ones; of fixed ones 1, 0, 2, or 0, 1 of a matrix."""
     if open_dims:
         return sorted(open_dims, key=lambda d: (not TIME_NAME.match(str(dims[d])), d))
-    order = [d for d in (1, 0, *range(2, len(dims))) if d < len(dims)]
-    return [d for d in order if dims[d] not in {0, 1} and isinstance(dims[d], int)]
+    order = (0, 1) if len(dims) == 2 else (1, 0, *range(2, len(dims)))
+    return [d for d in order if d < len(dims) and dims[d] not in {0, 1} and isinstance(dims[d], int)]
 
 
-def _lengths_of(ports: Sequence[Port]) -> list[int]:
-    found = [n for port in ports for n in port.dims or () if isinstance(n, int) and n > 1]
-    return list(dict.fromkeys(found))[:3]
+def _lengths_of(graph: OnnxGraph) -> list[int]:
+    """Lengths of the outputs, and those that a Reshape makes, the largest of them first."""
+    shown = [n for port in graph.outputs for n in port.dims or () if isinstance(n, int)]
+    shapes = [graph.constants.get(op.inputs[1]) for op in graph.operations if op.kind == "Reshape"]
+    made = sorted({int(n) for shape in shapes if shape is not None for n in shape}, reverse=True)
+    return [n for n in dict.fromkeys((*shown, *made)) if n > 1][:4]
 
 
 def _length(graph: OnnxGraph) -> int:

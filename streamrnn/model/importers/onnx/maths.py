@@ -17,6 +17,8 @@ from streamrnn.model.importers.tracing.symbol import Symbol
 from streamrnn.model.kinds import BinaryKind, MapKind, SoftKind
 
 LARGEST = float(np.finfo(np.float32).max)
+STEEP = 1e30
+"""What a difference is multiplied with to be past 1 wherever it is not 0."""
 SELU = (1.67326319217681884765625, 1.05070102214813232421875)
 """Alpha and gamma by default."""
 
@@ -129,10 +131,35 @@ def _power_of(trace: Trace, x: Symbol, exponent: float, name: str) -> Symbol:
     return trace.map("exp", trace.map("linear_map", trace.map("log", x), exponent), name=name)
 
 
+def _compare(is_greater: bool, is_strict: bool, trace: Trace, op: Operation, inputs: Inputs) -> Value:
+    """1 where it is so, else 0: the difference, far too large, in the bounds 0 and 1."""
+    a, b = (inputs[0], inputs[1]) if is_greater == is_strict else (inputs[1], inputs[0])
+    assert a is not None and b is not None
+    step = trace.map("clamp", _steep(trace, _two("sub", trace, a, b, "")), 0.0, 1.0, op.path)
+    return step if is_strict else _not(trace, op, [step])
+
+
+def _steep(trace: Trace, x: Value) -> Symbol:
+    return trace.map("linear_map", symbol([x]), STEEP)
+
+
+def _sign(trace: Trace, op: Operation, inputs: Inputs) -> Value:
+    return trace.map("clamp", _steep(trace, symbol(inputs)), -1.0, 1.0, op.path)
+
+
+def _not(trace: Trace, op: Operation, inputs: Inputs) -> Value:
+    return trace.map("linear_map", symbol(inputs), -1.0, 1.0, op.path)
+
+
 def _where(trace: Trace, op: Operation, inputs: Inputs) -> Value:
-    condition = needed(inputs, 0, "condition").astype(bool)
     yes, no = inputs[1], inputs[2]
     assert yes is not None and no is not None
+    if isinstance(inputs[0], Symbol):
+        if not isinstance(yes, Symbol) and not isinstance(no, Symbol):
+            return _two("add", trace, trace.binary("mul", inputs[0], np.subtract(yes, no)), no, op.path)
+        chosen = trace.binary("mul", inputs[0], _two("sub", trace, yes, no, ""))
+        return _two("add", trace, chosen, no, op.path)
+    condition = needed(inputs, 0, "condition").astype(bool)
     for value, chosen in ((True, yes), (False, no)):
         if np.all(condition == value):
             if isinstance(chosen, Symbol) and np.broadcast_shapes(chosen.shape, condition.shape) == chosen.shape:
@@ -201,6 +228,7 @@ _PLAIN: dict[str, MapKind] = {
 }  # fmt: skip
 _BINARY: dict[str, BinaryKind] = {
     "Add": "add", "Sub": "sub", "Mul": "mul", "Div": "div", "Max": "maximum", "Min": "minimum", "Sum": "add",
+    "And": "minimum", "Or": "maximum",
 }  # fmt: skip
 _REDUCTIONS: dict[str, Reduction] = {"ReduceMean": "mean", "ReduceSum": "sum", "ReduceMax": "max", "ReduceMin": "min"}
 
@@ -222,6 +250,12 @@ def _table() -> dict[str, Handler]:
         "Mean": _mean,
         "Pow": _power,
         "Where": _where,
+        "Greater": partial(_compare, True, True),
+        "GreaterOrEqual": partial(_compare, True, False),
+        "Less": partial(_compare, False, True),
+        "LessOrEqual": partial(_compare, False, False),
+        "Sign": _sign,
+        "Not": _not,
         "ReduceL1": partial(_reduce_of, "abs", None),
         "ReduceL2": partial(_reduce_of, "square", "sqrt"),
         "ReduceSumSquare": partial(_reduce_of, "square", None),

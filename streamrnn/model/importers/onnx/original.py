@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from streamrnn.errors import UnsupportedError
 from streamrnn.model.importers.onnx.cells import CELLS, DEFAULT
 from streamrnn.model.importers.onnx.contract import Contract
 from streamrnn.model.importers.onnx.graph import Array, OnnxGraph, Operation
@@ -38,7 +39,10 @@ def runner_of(source: str | Path | bytes | onnx.ModelProto, proto: onnx.ModelPro
     names = [port.name for port in session.get_outputs()]
 
     def run(inputs: Mapping[str, Array]) -> dict[str, Array]:
-        return dict(zip(names, session.run(None, dict(inputs)), strict=True))
+        try:
+            return dict(zip(names, session.run(None, dict(inputs)), strict=True))
+        except Exception as error:  # onnxruntime has one for each of its codes
+            raise UnsupportedError(f"onnxruntime cannot run the graph so: {str(error)[:300]}") from None
 
     return f"onnxruntime {onnxruntime.__version__}", run
 

@@ -78,6 +78,8 @@ class Replay:
                 self._apply(op, readers)
             except UnsupportedError as error:
                 raise UnsupportedError(f"{op.label}: {error.message}", **error.fields) from None
+            except (ValueError, TypeError, LookupError) as error:
+                raise UnsupportedError(f"{op.label}: its inputs or attributes do not fit: {error}") from error
 
     def _apply(self, op: Operation, readers: Mapping[str, Operation]) -> None:
         inputs = [self.value(name) if name else None for name in op.inputs]
