@@ -33,7 +33,7 @@ PARAMETERS = {
 }
 RELATIVE = {"exp": 3e-7, "reciprocal": 1.2e-7, "sqrt": 6e-8}
 """Bounds of the relative error; of the others, in units of the largest of 1 and the exact value:"""
-BOUNDS = {"softplus": 3e-7, "mish": 3e-7, "gelu": 3e-7, "gelu_tanh": 3e-7, "silu": 3e-7, "elu": 3e-7, "hard_swish": 2e-7, "erf": 1.5e-7}
+BOUNDS = {"softplus": 4e-7, "mish": 3e-7, "gelu": 3e-7, "gelu_tanh": 3e-7, "silu": 3e-7, "elu": 3e-7, "hard_swish": 2e-7, "erf": 1.5e-7}
 CASES = [(name, a, b) for name in sorted(MAPS - GATES) for a, b in PARAMETERS.get(name, [(0, 0)])]
 
 
