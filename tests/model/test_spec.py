@@ -26,7 +26,7 @@ BAD_SPECS = {
     "two inputs": (spec(X, Node("b", "input", 3)), "'b'"),
     "a name twice": (spec(X, Node("a", "tanh", 3, ("input",)), Node("a", "relu", 3, ("input",))), "'a'"),
     "no name": (spec(X, Node("", "tanh", 3, ("input",)), output="input"), "not empty"),
-    "unknown kind": (spec(X, Node("a", "gelu", 3, ("input",))), "'a': kind"),  # type: ignore[arg-type]
+    "unknown kind": (spec(X, Node("a", "no such", 3, ("input",))), "'a': kind"),  # type: ignore[arg-type]
     "unknown nonlinearity": (spec(X, Node("a", "rnn", 3, ("input",), nonlinearity="gelu")), "nonlinearity"),  # type: ignore[arg-type]
     "unknown reset": (spec(X, Node("a", "gru", 3, ("input",), reset="never")), "reset"),  # type: ignore[arg-type]
     "size 0": (spec(X, Node("a", "linear", 0, ("input",))), "'a': size"),
