@@ -8,7 +8,7 @@ import pytest
 from streamrnn import Limits, Skipped
 from streamrnn.engine.headless import without_head
 from streamrnn.errors import FrameError, OptionError, QueueFullError, SequenceError
-from streamrnn.kernels.opcodes import WRITES_STATE, Op
+from streamrnn.kernels.opcodes import N_IN, N_OUT, OPCODE, WRITES_STATE, Op
 from tests.laws.nets import CELLS, random_frames, random_model, same_bits
 from tests.laws.test_laws import engine_of
 
