@@ -176,7 +176,8 @@ def _maps(i: int, h: int) -> Spec:
     net.add("max", "maximum", i, "div", "gelu")
     net.add("min", "minimum", i, "max", "exp")
     net.add("mul", "mul", i, "min", "mish")
-    net.add("last", "concat", (len(names) + 1) * i, "all", "mul")
+    net.add("scaled", "affine", i)
+    net.add("last", "concat", (len(names) + 1) * i, "all", "scaled")
     return net.build()
 
 
