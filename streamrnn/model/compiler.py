@@ -12,7 +12,7 @@ from streamrnn.kernels.opcodes import Op, Precision
 from streamrnn.kernels.packing import FloatArray, padded
 from streamrnn.model.cells import write_cell
 from streamrnn.model.checks import BINARY, CELLS, MAPS, NORMS, POOLS, RUNNING, SOFTS, check
-from streamrnn.model.places import Place, copied, copy, dense, reserve, whole
+from streamrnn.model.places import Place, copied, copy, dense, reserve
 from streamrnn.model.program import Program, Writer
 from streamrnn.model.recurrences import write_diagonal, write_min_gru, write_running, write_ssm
 from streamrnn.model.spec import Activation, Node, Spec
@@ -154,14 +154,13 @@ class _Compiler:
                 source = sources[0]
                 return replace(
                     source, offset=source.step(node.start), steps=node.steps, pitch=node.stride * source.pitch,
-                    is_part=True,
                 )  # fmt: skip
             case "fold":
                 source = dense(writer, sources[0])
-                return Place(source.offset, 1, node.size, padded(node.size), source.is_part)
+                return Place(source.offset, 1, node.size, padded(node.size))
             case _:
                 assert node.kind == "unfold"
-                return Place(sources[0].offset, node.steps, node.size, node.size, is_part=True)
+                return Place(sources[0].offset, node.steps, node.size, node.size)
 
     def _gathered(self, node: Node, source: Place) -> Place:
         """One copy for each run of neighbouring indices, if they are few."""
@@ -215,21 +214,20 @@ class _Compiler:
         return dst
 
     def _over_channels(self, node: Node, source: Place, tensors: Tensors) -> Place:
-        """Softmaxes and norms; these write to the padding of what they read."""
+        """Softmaxes and norms; of groups, one op for all where there is one step, else one for each."""
         writer = self._writer
+        dst = reserve(writer, node.steps, node.size)
         eps = writer.weights.vector(np.array([node.eps], np.float32))
         if node.kind in SOFTS:
-            source, dst = whole(writer, source), reserve(writer, node.steps, node.size)
             self._at_each_step(Op[node.kind.upper()], source, dst, n_in=node.size, weights=eps)
             return dst
         op = Op.RMS_NORM if node.kind == "rms_norm" else Op.LAYER_NORM
         size = node.size // (node.groups if node.kind == "group_norm" else 1)
-        normed = reserve(writer, node.steps, node.size)
-        for start in range(0, node.size, size):
-            part = whole(writer, source if size == node.size else source.part(start, size))
-            dst = normed if size == node.size else reserve(writer, node.steps, size)
-            self._at_each_step(op, part, dst, n_in=size, weights=eps)
-            if dst is not normed:
-                copy(writer, dst, normed.part(start, size))
+        if node.steps == 1:
+            groups = (replace(value, steps=node.size // size, size=size, pitch=size) for value in (source, dst))
+            self._at_each_step(op, *groups, n_in=size, weights=eps)
+        else:
+            for start in range(0, node.size, size):
+                self._at_each_step(op, source.part(start, size), dst.part(start, size), n_in=size, weights=eps)
         bias = tensors.get("bias", np.zeros(node.size, np.float32))
-        return self._scaled(node, normed, tensors["weight"], bias)
+        return self._scaled(node, dst, tensors["weight"], bias)
