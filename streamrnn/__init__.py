@@ -14,6 +14,8 @@ from streamrnn.kernels.warmup import warmup
 from streamrnn.limits import Limits
 from streamrnn.model.card import Card
 from streamrnn.model.file import load_model
+from streamrnn.model.frontend.attach import with_frontend
+from streamrnn.model.frontend.frontend import Frontend
 from streamrnn.model.model import Model
 from streamrnn.model.spec import Node, Spec
 
@@ -25,6 +27,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Card",
     "Engine",
+    "Frontend",
     "Gaps",
     "Limits",
     "Model",
@@ -38,6 +41,7 @@ __all__ = [
     "from_torch",
     "load_model",
     "warmup",
+    "with_frontend",
 ]
 
 
