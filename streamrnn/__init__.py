@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from streamrnn.audio.audio_input import AudioInput
+from streamrnn.audio.reframer import Reframer
+from streamrnn.audio.resampler import Resampler
 from streamrnn.engine.engine import Engine
 from streamrnn.engine.gaps import Gaps
 from streamrnn.engine.overload import Skipped
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AudioInput",
     "Card",
     "Engine",
     "Frontend",
@@ -33,6 +37,8 @@ __all__ = [
     "Model",
     "Node",
     "Output",
+    "Reframer",
+    "Resampler",
     "Session",
     "Skipped",
     "Spec",

@@ -39,11 +39,17 @@ def preemphasis(c: float, n: int) -> Matrix:
 
 
 def dft(frontend: Frontend, bins: NDArray[np.intp]) -> tuple[Matrix, Matrix]:
-    """Cosine and sine parts (bins, window) of the spectrum of what is left of a window after `remove_dc`."""
+    """Cosine and sine parts (bins, window) of the spectrum of a window.
+
+    With `remove_dc` the filters are orthogonal to a constant, so that what float32 has left of the mean does not leak
+    into the lowest bins, whatever was taken off before.
+    """
     n = frontend.window_size
     angle = 2 * np.pi / frontend.n_fft * (np.outer(bins, np.arange(n)) % frontend.n_fft)
     shape = frontend.input_scale * window_shape(frontend.window, n)
     before = preemphasis(frontend.preemphasis, n)
+    if frontend.remove_dc:
+        before -= before.mean(axis=1, keepdims=True)
     return (np.cos(angle) * shape) @ before, (-np.sin(angle) * shape) @ before
 
 
@@ -99,7 +105,7 @@ def cosine_transform(frontend: Frontend) -> Matrix:
 def difference(order: int, window: int) -> Matrix:
     """Weights of `2 * order * window + 1` frames, oldest first, in the difference of an order.
 
-    Source: Kaldi, feat/feature-functions.cc (DeltaFeatures): the slope of a line through 2w + 1 frames, again and again.
+    Source: Kaldi, feat/feature-functions.cc (DeltaFeatures): the slope of a line through 2w + 1 frames, repeated.
     """
     slope = np.arange(-window, window + 1, dtype=np.float64)
     slope /= (slope**2).sum()

@@ -1,10 +1,11 @@
 """A front end as nodes and tensors.
 
 A frame of the input is one hop of samples. What a window touches is kept as whole hops, joined and cut, so that the
-window itself is a value: less its mean, it goes through two matrices (pre-emphasis, window shape and DFT in one, made in
-float64) to the real and the imaginary part of the spectrum. One convolution with the mean folded into its filters would
-do the same with fewer nodes; it was rejected, since the energy of the window, with any offset of the recorder in it,
-is then a difference of large numbers. All products are `exact`: narrow weights would move the features of every model.
+window itself is a value: less its mean, it goes through two matrices (pre-emphasis, window shape and DFT in one, made
+in float64) to the real and the imaginary part of the spectrum. One convolution that folds the mean into its filters too
+would do with fewer nodes, and was rejected: the lowest bins of a quiet recording with an offset are then differences of
+large numbers (error of the log energies of digits at 8 kHz, 80 filters, offset 0.05: 9e-3, in place of 1e-3), and so is
+the energy of the window. All products are `exact`: narrow weights would move the features of every model.
 """
 
 from __future__ import annotations
@@ -160,12 +161,11 @@ class _Graph:
         blocks = [self._node("now", "delay", features, lag=ahead, hold=delay)]
         for order in range(1, frontend.delta_order + 1):
             weights = np.tile(difference(order, frontend.delta_window), (size, 1, 1))
-            blocks.append(
-                self._node(
-                    f"delta_{order}", "conv", relative, tensors={"weight": weights}, bias=False, exact=True,
-                    groups=size, kernel=weights.shape[2], lag=ahead - order * frontend.delta_window, hold=delay,
-                )  # fmt: skip
-            )
+            block = self._node(
+                f"delta_{order}", "conv", relative, tensors={"weight": weights}, bias=False, exact=True,
+                groups=size, kernel=weights.shape[2], lag=ahead - order * frontend.delta_window, hold=delay,
+            )  # fmt: skip
+            blocks.append(block)
         return self._node("with_deltas", "concat", *blocks, size=frontend.size)
 
     def _normalised(self, features: str, delay: int) -> str:
