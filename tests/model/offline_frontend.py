@@ -70,3 +70,14 @@ def librosa_filters(n_mels, n_fft, rate_hz, low_hz, high_hz, is_htk):
     for m in range(n_mels):
         weights[m] = np.maximum(0, np.minimum(-ramps[m] / widths[m], ramps[m + 2] / widths[m + 1]))
     return weights if is_htk else weights * (2.0 / (edges[2:] - edges[:-2]))[:, None]
+
+
+def cepstra(logs, n_ceps, lifter):
+    """Cepstral coefficients (n, n_ceps) of logs (n, n_mels): an orthonormal DCT, liftered."""
+    n_mels = logs.shape[1]
+    found = np.zeros((len(logs), n_ceps))
+    for k in range(n_ceps):
+        scale = np.sqrt((1 if k == 0 else 2) / n_mels)
+        found[:, k] = scale * (logs * np.cos(np.pi * k * (np.arange(n_mels) + 0.5) / n_mels)).sum(axis=1)
+        found[:, k] *= 1 + 0.5 * lifter * np.sin(np.pi * k / lifter) if lifter else 1
+    return found

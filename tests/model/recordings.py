@@ -42,7 +42,7 @@ def read_wav(path: Path) -> np.ndarray:
 
 
 def made_sound(n: int) -> np.ndarray:
-    """Samples (n,) float32 like those of speech in loudness: hums of a changing pitch, between noise, with an offset."""
+    """Samples (n,) float32 as loud as speech: hums of a changing pitch, with noise and an offset."""
     rng = np.random.default_rng(5)
     t = np.arange(n) / 8000
     hum = sum(np.sin(2 * np.pi * k * (120 * t + 10 * np.sin(3 * t))) / k for k in range(1, 25))
