@@ -20,7 +20,7 @@ from streamrnn.model.file import load_model
 from streamrnn.model.frontend.attach import with_frontend
 from streamrnn.model.frontend.frontend import Frontend
 from streamrnn.model.model import Model
-from streamrnn.model.spec import Node, Spec
+from streamrnn.model.spec import Activation, Head, Node, Spec
 
 if TYPE_CHECKING:
     from streamrnn.model.importers.torch import from_state_dict, from_torch
@@ -28,11 +28,13 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Activation",
     "AudioInput",
     "Card",
     "Engine",
     "Frontend",
     "Gaps",
+    "Head",
     "Limits",
     "Model",
     "Node",

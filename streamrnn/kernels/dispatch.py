@@ -3,30 +3,26 @@
 from streamrnn.kernels import cells, norms, ops, running, windows
 from streamrnn.kernels.jit import pasted
 from streamrnn.kernels.maps import apply_map
-from streamrnn.kernels.memory import load_scalar
+from streamrnn.kernels.memory import column, load_scalar
 from streamrnn.kernels.opcodes import (
     BIAS,
-    DILATION,
+    DST,
     DST_STEP,
-    HOLD,
     KERNEL,
     LAG,
     LENGTH,
     N_IN,
     N_OUT,
     OPCODE,
+    SRC,
     SRC2,
     SRC_STEP,
     STATE,
     STEPS,
-    STRIDE,
     TAP_STEP,
     WEIGHTS,
-    DST,
-    SRC,
     Op,
 )
-from streamrnn.kernels.products import column
 from streamrnn.kernels.simd import PANEL_SIZE
 
 
@@ -34,8 +30,14 @@ from streamrnn.kernels.simd import PANEL_SIZE
 def move(op, weights, state, work):
     """Copies between the two rows, and windows; `STEPS` times."""
     opcode, n = column(op, OPCODE), column(op, N_IN)
-    if opcode >= Op.RING:
-        _look_back(op, weights, state, work)
+    if opcode == Op.RING:
+        windows.run_ring(op, weights, state, work)
+        return
+    if opcode == Op.WINDOWS:
+        windows.run_windows(op, weights, work)
+        return
+    if opcode == Op.UNTIL:
+        windows.run_until(op, weights, state)
         return
     src, dst = work + 4 * column(op, SRC), work + 4 * column(op, DST)
     if opcode == Op.LOAD_STATE:
@@ -46,30 +48,6 @@ def move(op, weights, state, work):
         ops.copy(src, dst, n)
         src += 4 * column(op, SRC_STEP)
         dst += 4 * column(op, DST_STEP)
-
-
-@pasted
-def _look_back(op, weights, state, work):
-    """RING, WINDOWS and UNTIL."""
-    opcode, n, hold = column(op, OPCODE), column(op, N_IN), column(op, HOLD)
-    src, dst, value = work + 4 * column(op, SRC), work + 4 * column(op, DST), weights + 4 * column(op, WEIGHTS)
-    own, src_bytes, dst_bytes = state + 4 * column(op, STATE), 4 * column(op, SRC_STEP), 4 * column(op, DST_STEP)
-    n_steps, n_taps, tap_bytes = column(op, STEPS), column(op, KERNEL), 4 * column(op, TAP_STEP)
-    stride, dilation, lag = column(op, STRIDE), column(op, DILATION), column(op, LAG)
-    if opcode == Op.RING:
-        length = column(op, LENGTH)
-        place = own + 4 * (-(-length * n // PANEL_SIZE) * PANEL_SIZE)
-        windows.run_ring(
-            src, src_bytes, n_steps, n, own, place, length, hold, value, dst, dst_bytes, n_taps, tap_bytes, stride,
-            dilation, lag,
-        )  # fmt: skip
-    elif opcode == Op.WINDOWS:
-        windows.run_windows(
-            src, src_bytes, n_steps, n, hold, value, dst, dst_bytes, column(op, N_OUT), n_taps, tap_bytes, stride,
-            dilation, lag,
-        )  # fmt: skip
-    else:
-        windows.run_until(value, own, n, own + 4 * column(op, N_OUT), hold)
 
 
 @pasted

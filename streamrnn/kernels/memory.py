@@ -195,3 +195,9 @@ def store_part(address, byte_offset, n_bytes, value):
         store(address + byte_offset, value)
     else:
         store_first(address + byte_offset, value, left >> 2)
+
+
+@inlined
+def column(words, number):
+    """Word `number` of those at the address `words` (intp): of an op, a plan or a call."""
+    return load_int(words + 8 * number)

@@ -2,7 +2,7 @@
 
 from streamrnn.kernels.jit import inlined, outlined
 from streamrnn.kernels.matmul import group_alone, matmul_alone, matmul_batch, n_groups
-from streamrnn.kernels.memory import load_int, store_int
+from streamrnn.kernels.memory import column, load_int, store_int
 from streamrnn.kernels.opcodes import (
     BIAS,
     DST,
@@ -19,12 +19,6 @@ from streamrnn.kernels.opcodes import (
     Op,
 )
 from streamrnn.kernels.simd import GROUP_SIZE, PANEL_SIZE
-
-
-@inlined
-def column(op, number):
-    """Of the op at that address."""
-    return load_int(op + 8 * number)
 
 
 @inlined

@@ -9,7 +9,7 @@ from streamrnn.kernels import ops
 from streamrnn.kernels.dispatch import apply, move, update_cell
 from streamrnn.kernels.floatmode import flush_denormals, restore_mode
 from streamrnn.kernels.jit import entry, inlined, outlined
-from streamrnn.kernels.memory import address_of, call_function, load_int, load_scalar, store_int
+from streamrnn.kernels.memory import address_of, call_function, column, load_int, load_scalar, store_int
 from streamrnn.kernels.opcodes import (
     DST,
     DST_STEP,
@@ -24,7 +24,7 @@ from streamrnn.kernels.opcodes import (
     Op,
 )
 from streamrnn.kernels.plan import CallWord, PlanWord
-from streamrnn.kernels.products import column, linear, linear_pair, linear_steps
+from streamrnn.kernels.products import linear, linear_pair, linear_steps
 
 ALL_STEPPED = -1
 OP_BYTES = 8 * N_COLUMNS

@@ -1,7 +1,7 @@
 """Statistics over all steps since a session began, each for one session: their state is updated step by step.
 
-A count is a float32 behind the other values of the state. It stops at 2**24, the last that float32 counts to; from there
-on a mean forgets what is long ago. `n` is padded, `n_exact` values are read, and the padding of the state stays 0.
+A count is a float32 behind the other values of the state. It stops at 2**24, as far as float32 counts; from there on a
+mean forgets what is long ago. `n` is padded, `n_exact` values are read, and the padding of the state stays as it was.
 """
 
 from streamrnn.kernels.jit import inlined, outlined

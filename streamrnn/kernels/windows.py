@@ -1,11 +1,30 @@
-"""Windows over steps, each for one session: out of a ring in the state row, or within a frame.
+"""Windows over steps, each for one session: out of a ring in the state row, or within a frame. See `opcodes.Op`.
 
 A row of a state may hold anything, NaN too: what is read from it never makes an address that lies outside of it.
 """
 
 from streamrnn.kernels.jit import inlined, outlined
-from streamrnn.kernels.memory import load_scalar, store_scalar
+from streamrnn.kernels.memory import column, load_scalar, store_scalar
+from streamrnn.kernels.opcodes import (
+    DILATION,
+    DST,
+    DST_STEP,
+    HOLD,
+    KERNEL,
+    LAG,
+    LENGTH,
+    N_IN,
+    N_OUT,
+    SRC,
+    SRC_STEP,
+    STATE,
+    STEPS,
+    STRIDE,
+    TAP_STEP,
+    WEIGHTS,
+)
 from streamrnn.kernels.ops import copy, fill
+from streamrnn.kernels.simd import PANEL_SIZE
 
 ZEROS, REFLECT, EDGE = range(3)
 """What stands beside a frame; `HOLD` of `WINDOWS`."""
@@ -55,61 +74,69 @@ def _read(ring, at, dst, n_taps, dilation, tap_bytes, step_bytes, length):
 
 
 @outlined
-def run_ring(src, src_bytes, n_steps, n, ring, place, length, hold, held, dst, dst_bytes, n_taps, tap_bytes, stride, dilation, lag):
-    """Put steps into a ring, and a window of it at `dst` after each `stride` of them; see `opcodes.Op.RING`.
-
-    src: steps of `n` floats, `src_bytes` apart. ring: (length, n). place: address of the place of the next step and the
-    number of steps seen. held: address of the value that stands for the first `hold` steps. All are intp.
-    """
-    step_bytes = 4 * n
-    at = _whole(place, length - 1)
-    n_seen = _whole(place + 4, hold)
-    reach = lag + (n_taps - 1) * dilation + 1
-    for w in range(n_steps // stride):
+def run_ring(op, weights, state, work):
+    """RING: put a frame's steps into the ring, and copy a window out of it after each `STRIDE` of them."""
+    n, n_steps, stride, length = column(op, N_IN), column(op, STEPS), column(op, STRIDE), column(op, LENGTH)
+    src, dst, src_bytes = work + 4 * column(op, SRC), work + 4 * column(op, DST), 4 * column(op, SRC_STEP)
+    n_taps, dilation, hold = column(op, KERNEL), column(op, DILATION), column(op, HOLD)
+    held = weights + 4 * column(op, WEIGHTS)
+    ring, step_bytes = state + 4 * column(op, STATE), 4 * n
+    place = ring + 4 * (-(-length * n // PANEL_SIZE) * PANEL_SIZE)
+    at, n_seen = _whole(place, length - 1), _whole(place + 4, hold)
+    reach = column(op, LAG) + (n_taps - 1) * dilation + 1
+    for _ in range(n_steps // stride):
         n_held = min(stride, hold - n_seen)
         n_seen += n_held
         for _ in range(n_held):
             fill(ring + at * step_bytes, 0, n, load_scalar(held))
             at = at + 1 if at + 1 < length else 0
-        start = src + (w * stride + n_held) * src_bytes
-        at = _write(start, src_bytes, ring, at, stride - n_held, step_bytes, length)
+        at = _write(src + n_held * src_bytes, src_bytes, ring, at, stride - n_held, step_bytes, length)
         first = at - reach if at >= reach else at - reach + length
-        _read(ring, first, dst + w * dst_bytes, n_taps, dilation, tap_bytes, step_bytes, length)
+        _read(ring, first, dst, n_taps, dilation, 4 * column(op, TAP_STEP), step_bytes, length)
+        src += stride * src_bytes
+        dst += 4 * column(op, DST_STEP)
     store_scalar(place, at)
     store_scalar(place + 4, n_seen)
 
 
 @outlined
-def run_windows(src, src_bytes, n_steps, n, beside, value, dst, dst_bytes, n_windows, n_taps, tap_bytes, stride, dilation, lag):
-    """Copy the windows of a frame's own steps to `dst`; see `opcodes.Op.WINDOWS`.
-
-    src: steps of `n` floats, `src_bytes` apart. beside: what stands outside of them; `value`: address of it. All are
-    intp.
-    """
-    step_bytes = 4 * n
-    is_dense = dilation == 1 and src_bytes == step_bytes and tap_bytes == step_bytes
-    for w in range(n_windows):
-        first, to = w * stride - lag, dst + w * dst_bytes
+def run_windows(op, weights, work):
+    """WINDOWS: copy the windows of a frame's own steps."""
+    n, n_steps, n_taps, dilation = column(op, N_IN), column(op, STEPS), column(op, KERNEL), column(op, DILATION)
+    src, src_bytes, tap_bytes = work + 4 * column(op, SRC), 4 * column(op, SRC_STEP), 4 * column(op, TAP_STEP)
+    beside, value = column(op, HOLD), load_scalar(weights + 4 * column(op, WEIGHTS))
+    is_dense = dilation == 1 and src_bytes == 4 * n and tap_bytes == 4 * n
+    first, dst = -column(op, LAG), work + 4 * column(op, DST)
+    for _ in range(column(op, N_OUT)):
         if is_dense and first >= 0 and first + n_taps <= n_steps:
-            copy(src + first * step_bytes, to, n_taps * n)
+            copy(src + first * src_bytes, dst, n_taps * n)
         else:
             for k in range(n_taps):
-                step = first + k * dilation
-                if beside == REFLECT:
-                    step = abs(step)
-                    step = min(step, 2 * (n_steps - 1) - step)
-                elif beside == EDGE:
-                    step = min(max(step, 0), n_steps - 1)
-                if step >= 0 and step < n_steps:
-                    copy(src + step * src_bytes, to + k * tap_bytes, n)
-                else:
-                    fill(to + k * tap_bytes, 0, n, load_scalar(value))
+                _copy_tap(src, src_bytes, first + k * dilation, n_steps, beside, value, dst + k * tap_bytes, n)
+        first += column(op, STRIDE)
+        dst += 4 * column(op, DST_STEP)
+
+
+@inlined
+def _copy_tap(src, src_bytes, step, n_steps, beside, value, dst, n):
+    """Copy one step, or what stands beside the frame in its place."""
+    if beside == REFLECT:
+        step = abs(step)
+        step = min(step, 2 * (n_steps - 1) - step)
+    elif beside == EDGE:
+        step = min(max(step, 0), n_steps - 1)
+    if step >= 0 and step < n_steps:
+        copy(src + step * src_bytes, dst, n)
+    else:
+        fill(dst, 0, n, value)
 
 
 @outlined
-def run_until(initial, state, n, place, hold):
-    """Copy `n` floats from `initial` to `state`, until that was done `hold` times, counted at `place`."""
+def run_until(op, weights, state):
+    """UNTIL: write a state's initial values, as often as `HOLD` says."""
+    h, hold = state + 4 * column(op, STATE), column(op, HOLD)
+    place = h + 4 * column(op, N_OUT)
     n_done = _whole(place, hold)
     if n_done < hold:
-        copy(initial, state, n)
+        copy(weights + 4 * column(op, WEIGHTS), h, column(op, N_IN))
         store_scalar(place, n_done + 1)

@@ -119,8 +119,6 @@ def _part_fault(spec: Spec, node: Node, inputs: list[Node]) -> Fault:
                 return "is a second input: a spec has one, its first node"
             if node.n_tokens and (node.size, node.steps) != (1, 1):
                 return f"reads tokens: expected size 1, got {_text(node)}"
-        case "constant" if node.steps != 1:
-            return f"is a constant: expected one step, got {node.steps}"
         case "embedding":
             if inputs[0].kind != "input" or not 0 < inputs[0].n_tokens <= node.n_tokens:
                 return f"is an embedding: expected it to read the token input, of at most {node.n_tokens} tokens"

@@ -112,9 +112,11 @@ class _Compiler:
                 self._at_each_step(Op.PRELU, sources[0], dst, weights=writer.weights.vector(tensors["slope"]))
                 return dst
             case "constant":
-                dst = reserve(writer, 1, node.size)
+                dst = reserve(writer, node.steps, node.size)
                 value = writer.weights.vector(tensors["value"])
-                writer.op(Op.BIAS, dst=dst.offset, n_out=padded(node.size), bias=value)
+                writer.op(
+                    Op.BIAS, dst=dst.offset, n_out=padded(node.size), bias=value, steps=node.steps, dst_step=dst.pitch
+                )
                 return dst
         return None
 

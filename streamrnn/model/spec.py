@@ -41,7 +41,7 @@ class Node(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
 
     What the kinds compute, beside the maps of `kinds`; "at each step" means that the steps do not mix.
 
-    - `input`, `previous`, `constant` (a tensor of one step), `embedding` (a row for the token).
+    - `input`, `previous`, `constant` (a tensor, the same at each step), `embedding` (a row for the token).
     - `linear`, `affine` (`x * scale + shift`), `prelu`, softmaxes, norms over the channels: at each step.
     - `add` and the other binary ones: of two values of one shape. `concat`: channels of values with as many steps.
     - `slice` (channels from `start` on), `gather` (channels `index`).

@@ -151,7 +151,7 @@ class _Graph:
         throughout was not one a step before. The slopes of a constant are zero, so nothing is lost.
         """
         frontend, size = self.frontend, self.frontend.n_static
-        one = self._node("one", "affine", features, tensors={"scale": np.zeros(size), "shift": np.ones(size)})
+        one = self._node("one", "constant", size=size, tensors={"value": np.ones(size)})
         later = self._node("later", "delay", one, lag=1, hold=delay)
         is_first = self._node("is_first", "sub", one, later)
         first = self._node("first_alone", "mul", features, is_first)

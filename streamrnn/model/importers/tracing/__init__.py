@@ -1,0 +1,1 @@
+"""Tracing: a framework's graph of tensor operations, replayed on symbols, becomes a spec."""

@@ -1,0 +1,274 @@
+"""Operations that move values and compute nothing: reshapes, slices, concatenations, padding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from math import prod
+from typing import Literal
+
+import numpy as np
+
+from streamrnn.errors import UnsupportedError
+from streamrnn.model.importers.tracing.arranging import Arranging
+from streamrnn.model.importers.tracing.symbol import Constant, Symbol
+from streamrnn.model.spec import Node
+
+
+class Shapes(Arranging):
+    """Operations on the shape of tensors; each takes and gives symbols, dimensions may be counted from the back."""
+
+    def transpose(self, x: Symbol, order: Sequence[int]) -> Symbol:
+        """Dimensions in another order (NumPy's `transpose`)."""
+        order = [x.dim(d) for d in order]
+        place = {d: i for i, d in enumerate(order)}
+        return replace(
+            x,
+            shape=tuple(x.shape[d] for d in order),
+            stream=None if x.stream is None else place[x.stream],
+            layout=tuple(place[d] for d in x.layout),
+            ids=None if x.ids is None else x.ids.transpose(order),
+        )
+
+    def reshape(self, x: Symbol, shape: Sequence[int]) -> Symbol:
+        """The same values in row-major order; one length may be -1.
+
+        Raises:
+            UnsupportedError: it would mix the stream with what one step holds.
+        """
+        shape = list(shape)
+        if -1 in shape:
+            shape[shape.index(-1)] = prod(x.shape) // max(1, -prod(shape))
+        if prod(shape) != prod(x.shape):
+            raise UnsupportedError(f"{x.node!r} of shape {x.shape} cannot take the shape {tuple(shape)}")
+        stream, layout = None, []
+        for old, new in _groups(x.shape, shape):
+            if x.stream in old:
+                lengths = [n for n in (shape[d] for d in new) if n != 1]
+                others = [d for d in old if d != x.stream and x.shape[d] != 1]
+                if others or lengths != [x.shape[x.stream]] or x.stream is None:
+                    raise UnsupportedError(
+                        f"{x.node!r}: a reshape from {x.shape} to {tuple(shape)} mixes the time (dimension {x.stream}) "
+                        "with what one step holds"
+                    )
+                stream = next(d for d in new if shape[d] != 1)
+            layout.append(([d for d in old if d in x.layout], [d for d in new if shape[d] != 1]))
+        groups = [(old, new) for old, new in layout if old]
+        y = x
+        for old, _ in groups:
+            at = [y.layout.index(d) for d in old]
+            if at != list(range(at[0], at[0] + len(at))):
+                y = self.in_order(y)
+        kept = {old[0]: new for old, new in groups}
+        flat = [d for old in y.layout if old in kept for d in kept[old]]
+        inner = list(y.layout[: y.n_inner])
+        if any(set(old) & set(inner) and not set(old) <= set(inner) for old, _ in groups):
+            y = self.folded(y)
+            inner = []
+        n_inner = len([d for old in inner if old in kept for d in kept[old]])
+        ids = None if x.ids is None else x.ids.reshape(shape)
+        return replace(y, shape=tuple(shape), stream=stream, layout=tuple(flat), n_inner=n_inner, ids=ids)
+
+    def squeeze(self, x: Symbol, dims: Sequence[int] | None = None) -> Symbol:
+        """Without the dimensions (all where None) that have length 1; the others of `dims` stay, as in PyTorch."""
+        chosen = range(x.ndim) if dims is None else [x.dim(d) for d in dims]
+        gone = {d for d in chosen if x.shape[d] == 1}
+        return self.reshape(x, [n for d, n in enumerate(x.shape) if d not in gone])
+
+    def unsqueeze(self, x: Symbol, dims: Sequence[int]) -> Symbol:
+        """With dimensions of length 1 at `dims` of the result."""
+        n = x.ndim + len(dims)
+        places = {d + n if d < 0 else d for d in dims}
+        rest = iter(x.shape)
+        return self.reshape(x, [1 if d in places else next(rest) for d in range(n)])
+
+    def slice(self, x: Symbol, dim: int, start: int = 0, stop: int | None = None, step: int = 1) -> Symbol:
+        """NumPy's `x[..., start:stop:step, ...]` along `dim`; step at least 1.
+
+        Of the stream: a later start shifts it, its last step alone stands for the whole sequence, an end is where the
+        original ended.
+        """
+        dim = x.dim(dim)
+        places = range(*slice(start, stop, step).indices(x.shape[dim]))
+        if step < 1 or not len(places):
+            raise UnsupportedError(f"{x.node!r}: a slice {start}:{stop}:{step} of {x.shape[dim]} cannot be streamed")
+        if dim == x.stream:
+            return self._slice_stream(x, places)
+        return self.take(x, dim, list(places))
+
+    def _slice_stream(self, x: Symbol, places: range) -> Symbol:
+        assert x.stream is not None
+        n = x.shape[x.stream]
+        if places[0] == n - 1:
+            return self.latest(x)
+        if places[0] >= n // 2:
+            raise UnsupportedError(
+                f"{x.node!r}: its last {n - places[0]} steps are taken; only the last one, or all, can be streamed"
+            )
+        shape = tuple(len(places) if d == x.stream else m for d, m in enumerate(x.shape))
+        delay = x.delay + places[0]
+        shifted = replace(x, shape=shape, delay=delay, first=max(x.first, delay) if x.is_padded else delay, ids=None)
+        return shifted if places.step == 1 else self._every(shifted, places.step)
+
+    def _every(self, x: Symbol, stride: int) -> Symbol:
+        raise NotImplementedError
+
+    def select(self, x: Symbol, dim: int, index: int) -> Symbol:
+        """One place along `dim`, which goes."""
+        dim = x.dim(dim)
+        index = index + x.shape[dim] if index < 0 else index
+        return self.squeeze(self.slice(x, dim, index, index + 1), [dim])
+
+    def take(self, x: Symbol, dim: int, places: Sequence[int]) -> Symbol:
+        """Places along `dim` that one step holds, in any order."""
+        dim = x.dim(dim)
+        if dim == x.stream:
+            raise UnsupportedError(f"{x.node!r}: chosen steps of the time, {list(places)[:8]}, cannot be streamed")
+        if list(places) == list(range(x.shape[dim])):
+            return x
+        held = sorted({*x.layout})
+        lengths = [x.shape[d] if d in held else 1 for d in range(x.ndim)]
+        index = np.arange(x.step_size).reshape(lengths).take(list(places), axis=dim)
+        shape = [len(places) if d == dim else n for d, n in enumerate(x.shape)]
+        return self.rearranged(x, index.ravel(), shape, x.stream)
+
+    def split(self, x: Symbol, dim: int, sizes: Sequence[int]) -> list[Symbol]:
+        """Parts along `dim`, of `sizes`."""
+        ends = np.cumsum(sizes).tolist()
+        return [self.slice(x, dim, end - size, end) for size, end in zip(sizes, ends, strict=True)]
+
+    def expand(self, x: Symbol, shape: Sequence[int]) -> Symbol:
+        """Dimensions of length 1 repeated, as NumPy's broadcasting would; new ones at the front."""
+        x = self.unsqueeze(x, range(len(shape) - x.ndim))
+        shape = [x.shape[d] if n == -1 else n for d, n in enumerate(shape)]
+        if tuple(shape) == x.shape:
+            return x
+        if x.stream is not None and shape[x.stream] != x.shape[x.stream]:
+            raise UnsupportedError(f"{x.node!r} of shape {x.shape} cannot be repeated to {tuple(shape)}")
+        lengths = [1 if d == x.stream else n for d, n in enumerate(x.shape)]
+        target = [1 if d == x.stream else n for d, n in enumerate(shape)]
+        index = np.broadcast_to(np.arange(x.step_size).reshape(lengths), target)
+        return self.rearranged(x, index.ravel(), shape, x.stream)
+
+    def concat(self, parts: Sequence[Symbol | Constant], dim: int) -> Symbol:
+        """NumPy's `concatenate`. Along the stream only zeros may be put before or behind it.
+
+        Raises:
+            UnsupportedError: the parts do not belong to the same steps.
+        """
+        symbols = [part for part in parts if isinstance(part, Symbol)]
+        dim = symbols[0].dim(dim)
+        if any(part.stream == dim for part in symbols):
+            return self._extended(list(parts), dim)
+        aligned = iter(self.together(symbols))
+        stream = next((part.stream for part in symbols if part.stream is not None), None)
+        like = next((part for part in symbols if part.stream is not None), symbols[0])
+        flat = [self._moved(self._held(part, like) if not isinstance(part, Symbol) else next(aligned), dim)
+                for part in parts]  # fmt: skip
+        if len(flat) == 1:
+            return symbols[0]
+        shapes = [part.shape for part in parts]
+        shape = tuple(sum(s[dim] for s in shapes) if d == dim else n for d, n in enumerate(symbols[0].shape))
+        size = sum(part.size for part in flat)
+        held = [d for d in range(len(shape)) if shape[d] != 1 and d not in {stream, dim}]
+        first = next((part for part in flat if part.stream is not None), flat[0])
+        ids = [part.ids for part in parts if isinstance(part, Symbol) and part.ids is not None]
+        joined = replace(
+            first, shape=shape, stream=stream, layout=(*([dim] if shape[dim] != 1 else []), *held), n_inner=0,
+            ids=np.concatenate(ids, dim) if len(ids) == len(parts) else None,
+            is_pooled=any(part.is_pooled for part in flat),
+        )  # fmt: skip
+        return replace(joined, node=self._add(Node("joined", "concat", size, tuple(p.node for p in flat)), joined))
+
+    def _moved(self, x: Symbol, dim: int) -> Symbol:
+        """With all that one step holds as channels, those along `dim` outermost."""
+        return self.arranged(x, (), (dim, *(d for d in sorted(x.layout) if d != dim)))
+
+    def _held(self, value: Constant, like: Symbol) -> Symbol:
+        """A constant as a symbol, the same at every step of `like`."""
+        value = np.asarray(value, np.float32)
+        if like.stream is not None and value.shape[like.stream] != 1:
+            value = value.take([0], axis=like.stream)
+        shape = tuple(n if d != like.stream else like.shape[d] for d, n in enumerate(value.shape))
+        layout = tuple(d for d, n in enumerate(shape) if n != 1 and d != like.stream)
+        symbol = replace(like, shape=shape, layout=layout, n_inner=0, ids=None)
+        return replace(
+            symbol, node=self._add(Node("constant", "constant", value.size), symbol, {"value": value.ravel()})
+        )
+
+    def _extended(self, parts: list[Symbol | Constant], dim: int) -> Symbol:
+        streams = [part for part in parts if isinstance(part, Symbol)]
+        place = next(i for i, part in enumerate(parts) if isinstance(part, Symbol))
+        others = [part for part in parts if not isinstance(part, Symbol)]
+        if len(streams) > 1 or any(np.any(part) for part in others):
+            raise UnsupportedError(f"{streams[0].node!r}: only zeros can be joined to it in time, not other values")
+        before, behind = (sum(part.shape[dim] for part in side) for side in (parts[:place], parts[place + 1 :]))
+        return self.pad(streams[0], dim, before, behind)
+
+    def pad(
+        self,
+        x: Symbol,
+        dim: int,
+        before: int,
+        behind: int,
+        mode: Literal["zeros", "reflect", "edge"] = "zeros",
+        value: float = 0.0,
+    ) -> Symbol:
+        """More places before and behind those along `dim`; negative numbers cut.
+
+        Raises:
+            UnsupportedError: the stream is to be padded with anything but zeros.
+        """
+        dim = x.dim(dim)
+        if before < 0 or behind < 0:
+            x = self.slice(x, dim, max(-before, 0), x.shape[dim] - max(-behind, 0))
+            before, behind = max(before, 0), max(behind, 0)
+        if not before and not behind:
+            return x
+        if dim == x.stream:
+            if before and (mode != "zeros" or value):
+                what = mode if mode != "zeros" else f"the value {value}"
+                raise UnsupportedError(f"{x.node!r}: the time is padded with {what}; a stream begins with zeros")
+            shape = tuple(n + before + behind if d == dim else n for d, n in enumerate(x.shape))
+            return replace(x, shape=shape, delay=x.delay - before, ids=None)
+        return self._pad_held(x, dim, before, behind, mode, value)
+
+    def _pad_held(self, x: Symbol, dim: int, before: int, behind: int, mode: str, value: float) -> Symbol:
+        n = x.shape[dim]
+        places = np.arange(-before, n + behind)
+        if mode == "edge":
+            return self.take(x, dim, np.clip(places, 0, n - 1).tolist())
+        if mode == "reflect":
+            mirrored = np.where(places < 0, -places, np.where(places >= n, 2 * n - 2 - places, places))
+            return self.take(x, dim, mirrored.tolist())
+        shape = list(x.shape)
+        sides = []
+        for width in (before, behind):
+            shape[dim] = width
+            if x.stream is not None:
+                shape[x.stream] = 1
+            sides.append(np.full(shape, value, np.float32))
+        parts: list[Symbol | Constant] = [x]
+        parts = ([sides[0]] if before else []) + parts + ([sides[1]] if behind else [])
+        return self.concat(parts, dim)
+
+
+def _groups(old: Sequence[int], new: Sequence[int]) -> list[tuple[list[int], list[int]]]:
+    """The smallest runs of old and new dimensions that hold the same number of values."""
+    groups: list[tuple[list[int], list[int]]] = []
+    i = j = 0
+    while i < len(old) or j < len(new):
+        a, b = 1, 1
+        left: list[int] = []
+        right: list[int] = []
+        while (not left and not right) or a != b:
+            if (a <= b and i < len(old)) or j >= len(new):
+                a, left, i = a * old[i], [*left, i], i + 1
+            else:
+                b, right, j = b * new[j], [*right, j], j + 1
+        while i < len(old) and old[i] == 1:
+            left, i = [*left, i], i + 1
+        while j < len(new) and new[j] == 1:
+            right, j = [*right, j], j + 1
+        groups.append((left, right))
+    return groups
