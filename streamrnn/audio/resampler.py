@@ -39,7 +39,8 @@ def kaiser_lowpass(half: int, cutoff: float, attenuation_db: float) -> NDArray[n
     t = np.arange(-half, half + 1)
     window = np.kaiser(2 * half + 1, 0.1102 * (attenuation_db - 8.7))
     weights: NDArray[np.float64] = 2 * cutoff * np.sinc(2 * cutoff * t) * window
-    return weights / weights.sum()
+    weights /= weights.sum()
+    return weights
 
 
 @lru_cache(maxsize=16)
@@ -95,7 +96,9 @@ class Resampler:
 
             self._resample = resample
             self._phases, self._delay = phases_of(self._up, self._down)
-        self.reset()
+        n_taps = 1 if self._is_trivial else self._phases.shape[1]
+        self._history = np.zeros(n_taps - 1, np.float32)
+        self._next = 0  # place of the next output, in phases behind the first window that a new sample ends
 
     @property
     def delay(self) -> int:
@@ -120,7 +123,7 @@ class Resampler:
         if self._is_trivial:
             return x.copy()
         joined = np.concatenate([self._history, x])
-        end = x.size * self._up  # in phases behind the first window that a new sample ends
+        end = x.size * self._up
         n = max(0, -(-(end - self._next) // self._down))
         y = np.empty(n, np.float32)
         self._resample(joined, self._phases, self._next, self._down, y)
@@ -143,8 +146,7 @@ class Resampler:
         """Back to before the first sample."""
         self._decoder.rest = b""
         self._next = 0
-        n_taps = 1 if self._is_trivial else self._phases.shape[1]
-        self._history = np.zeros(n_taps - 1, np.float32)
+        self._history = np.zeros_like(self._history)
 
     def state(self) -> bytes:
         """The newest samples and the place of the next output, as bytes for `restore`."""

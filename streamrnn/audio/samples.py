@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from streamrnn.kernels.packing import FloatArray
 
 Encoding = Literal["int16", "float32"]
 """Of samples that come as bytes, little-endian."""
-DTYPES = {"int16": np.dtype("<i2"), "float32": np.dtype("<f4")}
+DTYPES: dict[str, np.dtype[Any]] = {"int16": np.dtype("<i2"), "float32": np.dtype("<f4")}
 
 Samples = NDArray[np.int16] | FloatArray | bytes | bytearray | memoryview
 

@@ -105,7 +105,7 @@ def test_options_that_cannot_be_are_refused():
     with pytest.raises(OptionError, match="hop"):
         Reframer(0)
     with pytest.raises(OptionError, match="int16, float32"):
-        Reframer(2, "mulaw")  # type: ignore[arg-type]
+        Reframer(2, "mulaw")
 
 
 def test_damaged_states_are_refused():

@@ -77,7 +77,7 @@ def mel_filters(frontend: Frontend) -> Matrix:
     scale, n_bins = frontend.mel_scale, frontend.n_fft // 2 + 1
     ends = to_mel(scale, np.array([frontend.low_hz, frontend.top_hz]))
     edges = np.linspace(ends[0], ends[1], frontend.n_mels + 2)
-    places = frontend.sample_rate_hz / frontend.n_fft * np.arange(n_bins)
+    places: Matrix = frontend.sample_rate_hz / frontend.n_fft * np.arange(n_bins, dtype=np.float64)
     if scale == "kaldi":
         places = to_mel(scale, places)
     else:

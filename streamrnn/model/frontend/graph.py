@@ -22,6 +22,8 @@ from streamrnn.model.spec import Node
 
 PREFIX = "frontend."
 """Of the names of its nodes, but for the input."""
+RUNNING_EPS = 1e-5
+"""Added to the running variance."""
 
 
 def frontend_nodes(
@@ -175,5 +177,5 @@ class _Graph:
             fixed = {"scale": scale, "shift": -np.array(frontend.mean) * scale}
             return self._node("normalised", "affine", features, tensors=fixed)
         if frontend.normalisation == "running":
-            return self._node("normalised", "running_norm", features, eps=1e-5, hold=delay)
+            return self._node("normalised", "running_norm", features, eps=RUNNING_EPS, hold=delay)
         return features
