@@ -338,6 +338,19 @@ def test_a_snapshot_amid_the_delay_changes_no_bit():
         assert np.array_equal(np.concatenate([first, rest]), expected)
 
 
+def test_a_batch_gives_the_bits_of_lone_sessions():
+    frontend = replace(parse_frontend("mfcc13@8000"), delta_order=1, use_energy=True, normalisation="running")
+    model = frontend_model(frontend)
+    frames = SOUND[: 80 * 90].reshape(90, 80)
+    engine = streamrnn.Engine()
+    engine.add_model("m", model)
+    sessions = [engine.open("m") for _ in range(9)]
+    # Each hears the sound from another hop on.
+    ys = [engine.step_many(sessions, np.stack([frames[n + s] for s in range(9)])) for n in range(30)]
+    for s in range(9):
+        assert np.array_equal(np.stack([y[s] for y in ys]), open_session(model).run(frames[s : s + 30]))
+
+
 def test_choices_survive_json():
     frontend = replace(parse_frontend("mfcc13"), delta_order=2)
     assert msgspec.json.decode(msgspec.json.encode(frontend), type=Frontend) == frontend
