@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from msgspec.structs import replace
 
 from streamrnn.errors import SpecError
@@ -31,7 +32,7 @@ def with_frontend(model: Model, chosen: str | Frontend) -> Model:
     """The model behind a front end: a frame is then as many samples as one of its own frames takes.
 
     What it gives in the first `spec.delay` frames belongs to no frame. Its cells and windows do not see what the front
-    end makes of the time before the first sample.
+    end makes of the time before the first sample. Its card keeps the choices as JSON, in `provenance["frontend"]`.
 
     Args:
         model: reads features, of the front end's size; where a frame of it has several steps, each is one hop.
@@ -63,7 +64,8 @@ def with_frontend(model: Model, chosen: str | Frontend) -> Model:
         (*nodes, *map(behind, spec.nodes[1:])), output if spec.output == source.name else spec.output,
         heads=spec.heads, delay=spec.delay + delay,
     )  # fmt: skip
-    card = replace(model.card, input_names=(), rate_hz=rate_hz)
+    provenance = model.card.provenance | {"frontend": msgspec.json.encode(frontend).decode()}
+    card = replace(model.card, input_names=(), rate_hz=rate_hz, provenance=provenance)
     return Model(whole, {**tensors, **model.tensors}, card, model.precision)
 
 

@@ -25,6 +25,8 @@ window ends with the newest sample of the frame, and before the first sample the
 LogName = Literal["log", "log10", "none"]
 Normalisation = Literal["none", "fixed", "running"]
 
+MAX_HOPS = 64
+"""Most hops that a window touches; each is a node of its own."""
 INT16 = 32768.0
 """Kaldi's samples are integers, ours are in [-1, 1]."""
 
@@ -99,6 +101,7 @@ class Frontend(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
         _expect(1 <= self.sample_rate_hz <= 1e6, self, "sample_rate_hz", "1 to 1,000,000 Hz")
         _expect(self.hop >= 1, self, "frame_shift_ms", "at least one sample")
         _expect(2 <= self.window_size <= 2**16, self, "frame_length_ms", "2 to 65,536 samples")
+        _expect(self.n_hops <= MAX_HOPS, self, "frame_length_ms", f"at most {MAX_HOPS} times the shift")
         _expect(0 <= self.preemphasis <= 1, self, "preemphasis", "0 to 1")
         _expect(0 <= self.n_mels <= 1024, self, "n_mels", "0 to 1024")
         _expect(0 <= self.low_hz < self.top_hz <= self.sample_rate_hz / 2, self, "low_hz",
