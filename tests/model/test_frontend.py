@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import kaldi_native_fbank as knf
 import numpy as np
 import pytest
 from msgspec.structs import replace
@@ -31,7 +32,6 @@ def recordings() -> dict[int, list[np.ndarray]]:
 
 def by_kaldi(frontend: Frontend, x: np.ndarray) -> np.ndarray:
     """The features that kaldi-native-fbank gives of samples in [-1, 1], without dither."""
-    knf = pytest.importorskip("kaldi_native_fbank")
     options = knf.MfccOptions() if frontend.n_ceps else knf.FbankOptions()
     frame = options.frame_opts
     frame.samp_freq, frame.dither = frontend.sample_rate_hz, 0.0
@@ -165,7 +165,6 @@ def test_the_filters_are_those_of_the_equations(mel_scale, n_mels, rate_hz, low_
 
 @pytest.mark.parametrize("norm", ["slaney", ""])
 def test_the_filters_are_those_of_librosa_in_kaldi_native_fbank(norm):
-    knf = pytest.importorskip("kaldi_native_fbank")
     options, frame = knf.MelBanksOptions(), knf.FrameExtractionOptions()
     options.num_bins, options.low_freq, options.is_librosa = 64, 0.0, True
     options.norm, options.use_slaney_mel_scale = norm, norm == "slaney"
@@ -192,7 +191,6 @@ def test_causal_windows_end_with_the_newest_sample(recordings):
 
 @pytest.mark.parametrize("order", [1, 2])
 def test_differences_are_kaldis_from_the_first_frame_on(order, recordings):
-    knf = pytest.importorskip("kaldi_native_fbank")
     frontend = replace(parse_frontend("mfcc13@8000"), delta_order=order)
     ahead = 2 * order
     for x in recordings[8000][:6]:
