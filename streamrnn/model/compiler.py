@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
+from msgspec import structs
 
 from streamrnn.kernels.opcodes import Op, Precision
 from streamrnn.kernels.packing import FloatArray, padded
@@ -16,7 +17,7 @@ from streamrnn.model.places import Place, copied, copy, dense, reserve
 from streamrnn.model.program import Program, Writer
 from streamrnn.model.recurrences import write_diagonal, write_min_gru, write_running, write_ssm
 from streamrnn.model.spec import Activation, Node, Spec
-from streamrnn.model.states import Tensors, write_map
+from streamrnn.model.states import State, Tensors, keep_state, write_map
 from streamrnn.model.tensors import check_tensors, tensor_shapes
 from streamrnn.model.windows import write_conv, write_delay, write_pool
 
@@ -43,7 +44,7 @@ class _Compiler:
         self._tensors = tensors
         self._writer = Writer(precision)
         self._places: dict[str, Place] = {}
-        self._kept: dict[str, tuple[int, int]] = {}
+        self._kept: dict[str, tuple[State, int]] = {}
 
     def compile(self) -> Program:
         for node in self._spec.nodes:
@@ -59,7 +60,8 @@ class _Compiler:
             node = self._spec.node(name)
             if node.inputs[0] in self._places:
                 source = dense(self._writer, self._places[node.inputs[0]])
-                self._writer.op(Op.STORE_STATE, src=source.offset, n_in=node.steps * node.size, state=state)
+                self._writer.op(Op.STORE_STATE, src=source.offset, n_in=node.steps * node.size, state=state.h)
+                state.hold()
                 self._writer.scan(first)
                 del self._kept[name]
 
@@ -132,9 +134,10 @@ class _Compiler:
                 return dst
             case "previous":
                 dst = reserve(writer, node.steps, node.size, is_dense=True)
-                state = writer.keep(node.name, node.steps * node.size)
+                n_frames = -(-node.hold // node.steps)  # a value is kept and held as a whole
+                state = keep_state(writer, structs.replace(node, hold=n_frames), {"": node.steps * node.size}, {})
                 self._kept[node.name] = (state, writer.n_ops)
-                writer.op(Op.LOAD_STATE, dst=dst.offset, n_in=node.steps * node.size, state=state)
+                writer.op(Op.LOAD_STATE, dst=dst.offset, n_in=node.steps * node.size, state=state.h)
                 return dst
             case "delay":
                 return write_delay(writer, node, sources[0])
