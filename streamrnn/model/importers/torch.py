@@ -13,9 +13,9 @@ from streamrnn.model.card import Card
 from streamrnn.model.importers.parity import N_FRAMES, certify, find_match
 from streamrnn.model.importers.state_dict import from_state_dict
 from streamrnn.model.importers.torch_calls import calls_of, example_calls, one_thread
-from streamrnn.model.importers.torch_contract import Options
+from streamrnn.model.importers.torch_contract import NoCallError, Options
 from streamrnn.model.importers.torch_readings import readings_of
-from streamrnn.model.importers.torch_tracing import NoCallError, import_graph
+from streamrnn.model.importers.torch_tracing import import_graph
 from streamrnn.model.model import Model
 from streamrnn.model.narrowing import with_narrowing
 from streamrnn.model.trial import draw_frames

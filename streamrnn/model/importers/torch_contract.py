@@ -24,6 +24,10 @@ States = Mapping[str, int | str]
 """Which output is the new value of an argument: its place among the outputs, or its key."""
 
 
+class NoCallError(UnsupportedError):
+    """No call was found that the forward takes."""
+
+
 @dataclass(frozen=True)
 class Options:
     """What the caller says of the call; see `streamrnn.from_torch`."""
@@ -75,7 +79,7 @@ def contracts_of(module: nn.Module, example: Any, options: Options) -> Iterator[
 
     Raises:
         OptionError: the example or an option is no such thing.
-        UnsupportedError: no layer says how large a frame is.
+        NoCallError: no layer says how large a frame is.
     """
     found = _of_example(module, example, options) if example is not None else _guessed(module, options)
     for contract in found:
@@ -158,7 +162,7 @@ def _guessed(module: nn.Module, options: Options) -> Iterator[Contract]:
     n_required, n_most = arity(module)
     readers = list(_readers(module))
     if not readers:
-        raise UnsupportedError("no layer says how many values a frame has; give example=, the argument of one call")
+        raise NoCallError("no layer says how many values a frame has; give example=, the argument of one call")
     rests = list(_rests(module, n_required, n_most))
     n_steps = n_steps_of(module, options.frame_steps)
     for text, rest in rests:

@@ -71,7 +71,6 @@ class Walk:
         self._trace = trace
         self._values: dict[str, Any] = {}
         self._program = program
-        self._mutated = _mutated_buffers(program)
         self._place(inputs)
 
     def _place(self, inputs: Sequence[Any]) -> None:
@@ -93,9 +92,11 @@ class Walk:
         Raises:
             UnsupportedError: the module keeps a state in a buffer.
         """
-        if self._mutated:
+        specs = self._program.graph_signature.output_specs
+        written = [str(spec.target) for spec in specs if "MUTATION" in spec.kind.name and "INPUT" not in spec.kind.name]
+        if written:
             raise UnsupportedError(
-                f"the forward writes to the buffer {self._mutated[0]!r}; let it take its state as an argument and hand "
+                f"the forward writes to its own tensor {written[0]!r}; let it take its state as an argument and hand "
                 "it back beside its output"
             )
         for node in self._program.graph.nodes:
@@ -104,7 +105,8 @@ class Walk:
             elif node.op == "get_attr":
                 self._values[node.name] = getattr(self._program.graph_module, str(node.target))
         output = next(node for node in self._program.graph.nodes if node.op == "output")
-        return list(self._resolved(output.args[0]))
+        values = self._resolved(output.args[0])
+        return [value for value, spec in zip(values, specs, strict=True) if spec.kind.name == "USER_OUTPUT"]
 
     def _result(self, node: fx.Node) -> Any:
         args, kwargs = self._resolved(node.args), self._resolved(dict(node.kwargs))
@@ -148,10 +150,6 @@ class Walk:
         if isinstance(value, Mapping):
             return {key: self._resolved(part) for key, part in value.items()}
         return value
-
-
-def _mutated_buffers(program: ExportedProgram) -> list[str]:
-    return [str(name) for name in program.graph_signature.buffers_to_mutate.values()]
 
 
 def _leaves(value: Any) -> Any:

@@ -69,7 +69,7 @@ def states_of(module: nn.Module, contract: Contract, given: Sequence[Leaf], answ
 
     Args:
         module: whose forward names its arguments.
-        contract: how it is called.
+        contract: how it is called. All outputs may be states only where there are recurrent layers.
         given: leaves of the other arguments.
         answered: leaves of its answer.
 
@@ -77,6 +77,8 @@ def states_of(module: nn.Module, contract: Contract, given: Sequence[Leaf], answ
         OptionError: the option `states` names what is not there.
         UnsupportedError: it cannot be inferred.
     """
+    from torch import nn
+
     names = argument_names(module, len(contract.rest))
     if contract.options.states is not None:
         return _said(contract.options.states, names, given, answered)
@@ -85,8 +87,9 @@ def states_of(module: nn.Module, contract: Contract, given: Sequence[Leaf], answ
         return {}
     wanted = [_shape(given[i]) for i in states]
     outputs = [i for i, leaf in enumerate(answered) if leaf.is_real()]
+    has_cells = any(isinstance(child, nn.RNNBase | nn.RNNCellBase) for child in module.modules())
     for places in _candidates(names, states, given, outputs, answered):
-        if len(places) == len(states) < len(outputs) and [_shape(answered[i]) for i in places] == wanted:
+        if len(places) == len(states) < len(outputs) + has_cells and [_shape(answered[i]) for i in places] == wanted:
             return dict(zip(states, places, strict=True))
     shapes = ", ".join(f"{names[int(given[i].path[0])]!r} {_shape(given[i])}" for i in states)
     raise UnsupportedError(

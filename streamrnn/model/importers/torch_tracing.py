@@ -16,8 +16,9 @@ from streamrnn.model.card import Card
 from streamrnn.model.importers.aten.table import Refused
 from streamrnn.model.importers.proof import Original, prove
 from streamrnn.model.importers.torch_calls import dtype_of, own_copy
-from streamrnn.model.importers.torch_contract import Contract, Options, contracts_of
+from streamrnn.model.importers.torch_contract import Contract, NoCallError, Options, contracts_of
 from streamrnn.model.importers.torch_graph import Walk, as_array, export, first_line
+from streamrnn.model.importers.torch_modules import check_tensors
 from streamrnn.model.importers.torch_states import Leaf, leaves_of, states_of
 from streamrnn.model.importers.tracing.graph import Traced
 from streamrnn.model.importers.tracing.layers import Trace
@@ -34,10 +35,6 @@ MOST_ROWS = 2000
 """Most steps of an example that say how frames are drawn."""
 
 
-class NoCallError(UnsupportedError):
-    """The forward took none of the calls that were tried."""
-
-
 def import_graph(module: nn.Module, *, card: Card | None, example: Any, options: Options) -> Model:
     """The model of the first way to call `module` whose graph can be streamed.
 
@@ -46,6 +43,8 @@ def import_graph(module: nn.Module, *, card: Card | None, example: Any, options:
         NoCallError: the forward took no call.
         UnsupportedError: names the layer and the reason.
     """
+    for path, child in module.named_modules():
+        check_tensors(child, path)
     refusal: UnsupportedError | None = None
     faults: dict[str, str] = {}
     for contract in contracts_of(module, example, options):
@@ -161,14 +160,12 @@ def _heads(answered: Sequence[Leaf], results: Sequence[Any], states: set[int]) -
         if i not in states and value is not None and not isinstance(value, int | float | str | torch.Tensor)
     ]  # fmt: skip
     own = [i for i in found if not (isinstance(results[i], Symbol) and results[i].ids is not None)]
-    chosen = own or found
-    if len(chosen) == 1:
-        return {answered[chosen[0]].name or "output": chosen[0]}
+    chosen = own or found or sorted(states)[:1]
     return {_head_name(answered[i]): i for i in chosen}
 
 
 def _head_name(leaf: Leaf) -> str:
-    return leaf.name if isinstance(leaf.path[0], str) else f"output_{leaf.name}"
+    return leaf.name if leaf.path and isinstance(leaf.path[0], str) else f"output_{leaf.name}"
 
 
 def _answering(

@@ -26,7 +26,7 @@ def lstm(call: Call, x: Symbol, initial: Sequence[Any], weights: Sequence[Any], 
 def rnn(call: Call, x: Symbol, initial: Any, weights: Sequence[Any], *rest: Any) -> tuple[Any, Any]:
     """Layers of cells with a state h."""
     kind: Cell = "gru" if call.op == "aten.gru" else "rnn"
-    options = {"nonlinearity": "relu"} if call.op == "aten.rnn_relu" else {}
+    options: dict[str, Any] = {"nonlinearity": "relu"} if call.op == "aten.rnn_relu" else {}
     y, states = _layers(call, kind, x, [initial], weights, *rest, **options)
     return y, states[0]
 
@@ -76,7 +76,7 @@ def lstm_cell(
 def rnn_cell(call: Call, x: Symbol, h: Any, w_ih: Any, w_hh: Any, b_ih: Any = None, b_hh: Any = None) -> Symbol:
     """One step of a cell."""
     kind: Cell = "gru" if call.op == "aten.gru_cell" else "rnn"
-    options = {"nonlinearity": "relu"} if call.op == "aten.rnn_relu_cell" else {}
+    options: dict[str, Any] = {"nonlinearity": "relu"} if call.op == "aten.rnn_relu_cell" else {}
     return _step(call, kind, x, [h], (w_ih, w_hh, b_ih, b_hh), **options)[0]
 
 

@@ -174,7 +174,8 @@ def power(call: Call, x: Symbol, exponent: float) -> Symbol:
 
 
 def _binary(call: Call, kind: BinaryKind, a: Any, b: Any) -> Symbol:
-    return call.trace.binary(kind, *(x if isinstance(x, Symbol) else np.asarray(x) for x in (a, b)))
+    a, b = (x if isinstance(x, Symbol) else np.asarray(x) for x in (a, b))
+    return call.trace.binary(kind, a, b)
 
 
 def _times(call: Call, x: Any, factor: float) -> Any:

@@ -94,6 +94,8 @@ def norm(call: Call, x: Symbol, order: Any = 2, dim: Dims = None, keepdim: bool 
 @op("softmax", "_softmax", "log_softmax", "_log_softmax")
 def softmax(call: Call, x: Symbol, dim: int, *_: Any, **__: Any) -> Symbol:
     """Over one dimension that a step holds."""
+    if x.dim(dim) == 0 and x.shape[0] == 1 and x.ndim > 1:
+        raise UnsupportedError("it runs over dimension 0, the batch; expected that of the features, the last (dim=-1)")
     return call.trace.softmax("log_softmax" if "log" in call.op else "softmax", x, dim)
 
 
@@ -101,7 +103,7 @@ def softmax(call: Call, x: Symbol, dim: int, *_: Any, **__: Any) -> Symbol:
 def pool(call: Call, x: Symbol, kernel: Sequence[int], stride: Sequence[int] = (), pads: Any = 0, *rest: Any) -> Any:
     """Windows over the positions, or over the time."""
     kind: Literal["mean", "max"] = "mean" if "avg" in call.op else "max"
-    ceil, counts_pads, dilation = ([*rest, False, True][:2] + [1]) if kind == "mean" else _max_rest(*rest)
+    ceil, counts_pads, dilation = (*_mean_rest(*rest), 1) if kind == "mean" else _max_rest(*rest)
     k, p = _one(kernel), _one(pads)
     if ceil and (x.shape[-1] + 2 * p - k) % _one(stride or kernel):
         raise UnsupportedError("its windows reach beyond the end (ceil_mode)")
@@ -111,6 +113,10 @@ def pool(call: Call, x: Symbol, kernel: Sequence[int], stride: Sequence[int] = (
     if "indices" in call.op:
         return y, Refused(UnsupportedError("the place of the largest value is not known, only the value"))
     return y
+
+
+def _mean_rest(ceil: bool = False, counts_pads: bool = True, divisor: Any = None) -> tuple[bool, bool]:
+    return ceil, counts_pads
 
 
 def _max_rest(dilation: Any = 1, ceil: bool = False) -> tuple[bool, bool, int]:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
+from typing import Any, TypeVar
 
 from streamrnn.errors import UnsupportedError
 from streamrnn.model.importers.tracing.layers import Trace
@@ -67,6 +65,10 @@ REASONS: dict[str, str] = {
         "more steps come out than go in; leave it to what reads the outputs",
     ),
     **dict.fromkeys(("stft", "_fft_r2c", "fft_rfft"), "write the transform as a convolution with its filters"),
+    **dict.fromkeys(
+        ("embedding_renorm", "embedding_renorm_"),
+        "max_norm changes its table while it runs; set it to None after training",
+    ),
     "instance_norm": "it runs over the time, so it needs the frames that come after",
     "flip": "it turns the time round, so it needs the frames that come after",
 }
@@ -75,10 +77,13 @@ REASONS: dict[str, str] = {
 UNKNOWN = "this operation is not known"
 
 
-def op(*names: str) -> Callable[[Handler], Handler]:
+H = TypeVar("H", bound=Handler)
+
+
+def op(*names: str) -> Callable[[H], H]:
     """Let a function replay the ATen operations of these names."""
 
-    def put(handler: Handler) -> Handler:
+    def put(handler: H) -> H:
         for name in names:
             assert f"aten.{name}" not in HANDLERS
             HANDLERS[f"aten.{name}"] = handler
@@ -108,8 +113,3 @@ def constant(value: Any, what: str) -> Any:
     if isinstance(value, Symbol):
         raise UnsupportedError(f"its {what} is computed from the input, expected one that stays as it is")
     return value
-
-
-def is_plain(value: Any) -> bool:
-    """Whether a value is a number or an array."""
-    return isinstance(value, int | float | np.ndarray)
