@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import nn
@@ -90,7 +90,7 @@ class Joined(nn.Module):
 class Net(nn.Module):
     """A trunk and its heads; `ending` is what becomes of the time: all steps, the last one, or their mean."""
 
-    def __init__(self, trunk: nn.Module, heads: list[nn.Module], ending: str) -> None:
+    def __init__(self, trunk: nn.Module, heads: Sequence[nn.Module], ending: str) -> None:
         super().__init__()
         self.trunk, self.heads, self.ending = trunk, nn.ModuleList(heads), ending
 

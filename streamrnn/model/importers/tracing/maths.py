@@ -136,6 +136,38 @@ class Maths(Shapes):
         node = Node(name or running, running, x.size, (x.node,), hold=max(x.delay, 0))  # type: ignore[arg-type]
         return self.latest(x.of(self._add(node, x)))
 
+    def running_spread(self, x: Symbol, correction: float = 0.0, name: str = "") -> tuple[Symbol, Symbol]:
+        """Mean and standard deviation of all steps so far; the stream's dimension stays, of length 1.
+
+        Args:
+            x: a stream.
+            correction: what is taken off the number of steps (1 for an unbiased variance; it is then 0 at one step).
+            name: of the node.
+        """
+        x = self.settled(x)
+        if x.stream is None or x.inner > 1:
+            raise UnsupportedError(
+                f"{x.node!r}: the deviation over the time of steps inside a frame cannot be streamed"
+            )
+        x, hold = replace(x, n_inner=0), max(x.delay, 0)
+        node = self._add(Node(name or "running_stats", "running_stats", 2 * x.size, (x.node,), hold=hold), x)
+        mean, spread = (
+            x.of(self._add(Node(f"{node}.{part}", "slice", x.size, (node,), start=start), x))
+            for part, start in (("mean", 0), ("deviation", x.size))
+        )
+        if correction:
+            spread = self.binary("mul", spread, self._bessel(x, correction, hold))
+        return self.latest(mean), self.latest(spread)
+
+    def _bessel(self, x: Symbol, correction: float, hold: int) -> Symbol:
+        """`sqrt(n / (n - correction))` at the `n`-th step; where that is no number, 1."""
+        one = replace(x, shape=tuple(m if d == x.stream else 1 for d, m in enumerate(x.shape)), layout=(), ids=None)
+        ones = one.of(self._add(Node("one", "constant", 1), one, {"value": np.ones(1)}))
+        counter = Node("count", "diagonal", 1, (ones.node,), hold=hold)
+        n = one.of(self._add(counter, one, {"decay": np.ones(1)}))
+        free = self.map("clamp", self.map("linear_map", n, 1.0, -correction), 1.0, float(np.finfo(np.float32).max))
+        return self.map("sqrt", self.binary("div", n, free))
+
     def _over_channels(self, kind: Reduction, x: Symbol, gone: list[int], name: str) -> Symbol:
         left = [d for d in x.layout if d not in gone]
         shape = tuple(1 if d in gone else n for d, n in enumerate(x.shape))
