@@ -28,7 +28,12 @@ ACTIVATIONS: dict[str, tuple[MapKind, tuple[float, ...]]] = {
     "hardsigmoid": ("hard_sigmoid", (0.2, 0.5)),
     "elu": ("elu", (1.0,)),
 }
-"""Ours, and the defaults of alpha and beta, which are those of the operation of that name (of Affine: as it is)."""
+"""Ours, and the defaults of alpha and beta, which are those of the operation of that name."""
+NO_DEFAULT = {
+    "affine": "ONNX names no default",
+    "thresholdedrelu": "the default of ONNX is 1, that of onnxruntime 0",
+}
+"""Activations that are not read without their alpha."""
 DEFAULT: dict[CellKind, tuple[str, ...]] = {
     "rnn": ("tanh",), "gru": ("sigmoid", "tanh"), "lstm": ("sigmoid", "tanh", "tanh"),
 }  # fmt: skip
@@ -114,6 +119,8 @@ def _activations(kind: CellKind, op: Operation) -> dict[str, Any]:
             reason = "no map of ours has a slope inside" if name == "scaledtanh" else "it is not one of ONNX'"
             raise UnsupportedError(f"its activation {name!r} is not known: {reason}")
         ours, defaults = ACTIVATIONS[name]
+        if name in NO_DEFAULT and not op.get("activation_alpha"):
+            raise UnsupportedError(f"its activation {name!r} has no activation_alpha: {NO_DEFAULT[name]}")
         values = [next(given, default) for given, default in zip((alphas, betas), defaults, strict=False)]
         alpha, beta = [*values, 0.0, 0.0][:2]
         found.append(Activation(ours, alpha if name != "softplus" else 1.0, beta))
