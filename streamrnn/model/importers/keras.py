@@ -65,8 +65,8 @@ def from_keras(
     return prove(traced, original, card=card, like=_like(traced, example))
 
 
-def _traced(config: Config, archive: Archive, has_time: bool, frame_steps: int = 0) -> tuple[Traced, list[int]]:
-    """The model of a configuration, and which of the outputs it answers: all but states that a session keeps."""
+def _traced(config: Config, archive: Archive, has_time: bool, frame_steps: int = 0) -> tuple[Traced, dict[int, str]]:
+    """The model of a configuration, and the outputs that it answers: all but the states that a session keeps."""
     shape, _ = _input_of(config)
     is_sequence = len(shape) > 2 or reads_tokens(config)
     if not has_time and (not is_sequence or None in shape[1:]):
@@ -80,12 +80,11 @@ def _traced(config: Config, archive: Archive, has_time: bool, frame_steps: int =
         raise UnsupportedError(f"the input has the shape {shape}; only the batch and the time may be of any length")
     x = trace.input(lengths, 1 if is_sequence and has_time else None)
     outputs = replay(trace, config, archive.weights, [x])
-    heads = list(range(len(outputs)))
+    heads = dict(enumerate(outputs))
     if config["class_name"] == "Functional":
         keys = [key for _, key in heads_of(config["config"]["output_layers"])]
-        heads = [i for i in heads if not is_state(config["config"], keys[i])]
-    names = [list(outputs)[i] for i in heads]
-    return trace.finish({name: outputs[name] for name in names}, frame_steps=frame_steps), heads
+        heads = {i: name for i, name in heads.items() if not is_state(config["config"], keys[i])}
+    return trace.finish({name: outputs[name] for name in heads.values()}, frame_steps=frame_steps), heads
 
 
 def _input_of(config: Config) -> tuple[list[Any], str]:

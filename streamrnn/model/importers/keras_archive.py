@@ -107,7 +107,9 @@ def _tree(group: Any, n_bytes: int) -> Weights:
     """An HDF5 group; links that lead out of the file are not followed."""
     import h5py
 
-    name, variables, parts = "", (), {}
+    name = ""
+    variables: tuple[FloatArray, ...] = ()
+    parts: dict[str, Weights] = {}
     for key in group:
         if not isinstance(group.get(key, getlink=True), h5py.HardLink):
             raise ModelFileError(f"{group.name}/{key} is a link, which Keras never writes")

@@ -62,4 +62,5 @@ class Call:
 
 def refuse(kind: str, name: str, reason: str) -> UnsupportedError:
     """The error for a layer that cannot be imported."""
-    return UnsupportedError(f"{kind} {name!r} cannot be streamed: {reason}", layer=name)
+    named = f"{kind} {name!r}" if name else f"the {kind} itself"
+    return UnsupportedError(f"{named} cannot be streamed: {reason}", layer=name)

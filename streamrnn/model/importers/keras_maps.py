@@ -129,10 +129,9 @@ def _is_of_keras(config: Any) -> bool:
     return str(config.get("module")).split(".")[0] == "keras"
 
 
-def _mapped(kind: MapKind, alpha: str = "", beta: str = "") -> Callable[[Call], Symbol]:
+def _mapped(kind: MapKind, alpha: str) -> Callable[[Call], Symbol]:
     def handle(call: Call) -> Symbol:
-        values = [float(call.config[key]) if key else 0.0 for key in (alpha, beta)]
-        return call.trace.map(kind, call.x, *values, name=call.name)
+        return call.trace.map(kind, call.x, float(call.config[alpha]), name=call.name)
 
     return handle
 

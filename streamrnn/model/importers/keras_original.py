@@ -7,7 +7,7 @@ import json
 import tempfile
 import warnings
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -94,14 +94,16 @@ def saved(model: Any) -> bytes:
         return path.read_bytes()
 
 
-def original_of(config: Config, weights: bytes, version: str, heads: Sequence[int], is_token: bool) -> Original | None:
+def original_of(
+    config: Config, weights: bytes, version: str, heads: Mapping[int, str], is_token: bool
+) -> Original | None:
     """The model in Keras on the CPU; None where Keras, or its backend, is not installed.
 
     Args:
         config: loosened.
         weights: the bytes of its HDF5 file.
         version: of Keras, that wrote it.
-        heads: which of its outputs to answer.
+        heads: which of its outputs to answer: their places, and their names where it gives them as a dict.
         is_token: whether its input holds whole numbers.
     """
     try:
@@ -122,12 +124,19 @@ def original_of(config: Config, weights: bytes, version: str, heads: Sequence[in
             warnings.simplefilter("ignore")
             for x in inputs:
                 outputs = model(x.astype(np.int32 if is_token else np.float32), training=False)
-                flat = list(outputs.values()) if isinstance(outputs, dict) else outputs
-                flat = list(flat) if isinstance(flat, list | tuple) else [flat]
-                found.append([np.asarray(keras.ops.convert_to_numpy(flat[i])) for i in heads])
+                found.append([_array(keras, outputs, i, name) for i, name in heads.items()])
         return found
 
     return Original(f"keras {keras.__version__} on {backend}", answer, "model(inputs, training=False)")
+
+
+def _array(keras: Any, outputs: Any, i: int, name: str) -> Array:
+    """One output of a model; a dict may come in another order than it was made in."""
+    if isinstance(outputs, dict):
+        output = outputs[name]
+    else:
+        output = outputs[i] if isinstance(outputs, list | tuple) else outputs
+    return np.asarray(keras.ops.convert_to_numpy(output))
 
 
 def _loaded(keras: Any, config: Config, weights: bytes, version: str) -> Any:
