@@ -5,6 +5,9 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from streamrnn.audio.audio_input import AudioInput
+from streamrnn.audio.reframer import Reframer
+from streamrnn.audio.resampler import Resampler
 from streamrnn.engine.engine import Engine
 from streamrnn.engine.gaps import Gaps
 from streamrnn.engine.overload import Skipped
@@ -15,8 +18,10 @@ from streamrnn.kernels.warmup import warmup
 from streamrnn.limits import Limits
 from streamrnn.model.card import Card
 from streamrnn.model.file import load_model
+from streamrnn.model.frontend.attach import with_frontend
+from streamrnn.model.frontend.frontend import Frontend
 from streamrnn.model.model import Model
-from streamrnn.model.spec import Node, Spec
+from streamrnn.model.spec import Activation, Head, Node, Spec
 
 if TYPE_CHECKING:
     from streamrnn.model.importers.keras import from_keras
@@ -26,13 +31,19 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Activation",
+    "AudioInput",
     "Card",
     "Engine",
+    "Frontend",
     "Gaps",
+    "Head",
     "Limits",
     "Model",
     "Node",
     "Output",
+    "Reframer",
+    "Resampler",
     "Session",
     "Skipped",
     "Spec",
@@ -43,6 +54,7 @@ __all__ = [
     "from_torch",
     "load_model",
     "warmup",
+    "with_frontend",
 ]
 
 
