@@ -50,15 +50,22 @@ def adapted():
     return keras.Sequential([keras.Input((None, 4)), layer])
 
 
+def quantized():
+    """A model of int8 weights."""
+    net = chain(L.Dense(3))
+    net.layers[0].quantize("int8")
+    return net
+
+
 def activation(name):
     """A net of one activation behind a dense layer, which it is part of."""
-    return lambda: chain(L.Dense(5, activation=name))
+    return lambda: chain(L.Dense(6, activation=name))
 
 
 ACTIVATIONS = (
     "relu", "relu6", "leaky_relu", "elu", "selu", "celu", "gelu", "silu", "swish", "mish", "tanh", "sigmoid",
     "hard_sigmoid", "hard_silu", "hard_swish", "hard_tanh", "softplus", "softsign", "exponential", "linear", "softmax",
-    "log_softmax", "log_sigmoid", "tanh_shrink", "soft_shrink", "hard_shrink", "squareplus",
+    "log_softmax", "log_sigmoid", "tanh_shrink", "soft_shrink", "hard_shrink", "squareplus", "glu",
 )  # fmt: skip
 
 CELLS = {
@@ -186,6 +193,11 @@ REFUSED = {
     "cell state": (lambda: graph(lambda x: L.Dense(2)(L.LSTM(3, return_state=True)(x)[2])), ["Dense", "cell state"]),
     "flatten": (lambda: chain(L.GRU(3, return_sequences=True), L.Flatten(), shape=(16, 4)), ["mixes the time"]),
     "upsampling": (lambda: chain(L.UpSampling1D(2)), ["UpSampling1D", "more steps"]),
+    "repeating": (lambda: chain(L.GRU(3), L.RepeatVector(4)), ["RepeatVector", "end only"]),
+    "transposed": (lambda: chain(L.Conv1DTranspose(3, 2)), ["Conv1DTranspose", "more steps"]),
+    "softmax over time": (lambda: chain(L.Softmax(axis=1)), ["softmax over the time"]),
+    "called with a mask": (lambda: graph(lambda x: L.Softmax()(x, mask=x)), ["Softmax", "mask"]),
+    "quantized": (quantized, ["Dense", "quantize the converted model"]),
     "not known": (lambda: chain(L.UnitNormalization()), ["UnitNormalization", "not known"]),
     "channels first": (
         lambda: chain(L.Dense(3), L.MaxPooling1D(2, data_format="channels_first"), shape=(8, 4)),

@@ -277,6 +277,8 @@ def test_layers_are_found_by_counting_where_the_file_tells_no_names(saved):
     [
         ({"config__json": None}, "config.json"),
         ({"config__json": b"{"}, "damaged"),
+        ({"config__json": b"[]"}, "do not fit"),
+        ({"config__json": b'{"class_name": "Sequential", "config": {"layers": [{}]}}'}, "do not fit"),
         ({"model__weights__h5": None}, "model.weights.h5"),
         ({"model__weights__h5": b"no HDF5"}, "damaged"),
     ],
@@ -303,6 +305,15 @@ def test_links_that_lead_out_of_the_file_are_not_followed(saved, tmp_path):
         del file["layers/lstm/cell"]
         file["layers/lstm/cell"] = h5py.ExternalLink(str(tmp_path / "other.h5"), "/")
     with pytest.raises(ModelFileError, match="link"):
+        streamrnn.from_keras(repacked(saved, model__weights__h5=blob.getvalue()))
+
+
+def test_a_tensor_larger_than_its_file_is_refused(saved):
+    blob = io.BytesIO(zipfile.ZipFile(saved).read("model.weights.h5"))
+    with h5py.File(blob, "a") as file:
+        del file["layers/lstm/cell/vars/0"]
+        file["layers/lstm/cell/vars"].create_dataset("0", (2**20, 2**12), "f4", chunks=(1024, 1024), compression="gzip")
+    with pytest.raises(ModelFileError, match="not held in the file"):
         streamrnn.from_keras(repacked(saved, model__weights__h5=blob.getvalue()))
 
 

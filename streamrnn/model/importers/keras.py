@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from streamrnn.errors import OptionError, UnsupportedError
+from streamrnn.errors import ModelFileError, OptionError, UnsupportedError
 from streamrnn.kernels.packing import FloatArray
 from streamrnn.model.card import Card
 from streamrnn.model.importers.keras_archive import Archive, Config, read_archive
@@ -51,18 +51,25 @@ def from_keras(
     """
     is_live = not isinstance(path_or_model, str | Path)
     archive = read_archive(io.BytesIO(saved(path_or_model)) if is_live else path_or_model)
-    config = loosened(archive.config)
     try:
-        traced, heads = _traced(config, archive, has_time=True, frame_steps=frame_steps)
-    except UnsupportedError as error:
-        try:  # the whole input as one frame, where nothing in the model goes on from one to the next
-            traced, heads = _traced(archive.config, archive, has_time=False)
-        except UnsupportedError:
-            raise error from None
-        config = archive.config
+        config, traced, heads = _read(archive, frame_steps)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        raise ModelFileError(f"the configuration and the variables do not fit: {error!r}") from error
     is_token = "int" in _input_of(config)[1] or traced.draft.spec.nodes[0].n_tokens > 0
     original = original_of(config, archive.file, archive.version, heads, is_token)
     return prove(traced, original, card=card, like=_like(traced, example))
+
+
+def _read(archive: Archive, frame_steps: int) -> tuple[Config, Traced, dict[int, str]]:
+    """The configuration that was read, what it made, and the outputs that it answers."""
+    config = loosened(archive.config)
+    try:
+        return config, *_traced(config, archive, has_time=True, frame_steps=frame_steps)
+    except UnsupportedError as error:
+        try:  # the whole input as one frame, where nothing in the model goes on from one to the next
+            return archive.config, *_traced(archive.config, archive, has_time=False)
+        except UnsupportedError:
+            raise error from None
 
 
 def _traced(config: Config, archive: Archive, has_time: bool, frame_steps: int = 0) -> tuple[Traced, dict[int, str]]:
