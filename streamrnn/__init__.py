@@ -15,7 +15,7 @@ from streamrnn.limits import Limits
 from streamrnn.model.card import Card
 from streamrnn.model.file import load_model
 from streamrnn.model.model import Model
-from streamrnn.model.spec import Node, Spec
+from streamrnn.model.spec import Activation, Head, Node, Spec
 
 if TYPE_CHECKING:
     from streamrnn.model.importers.torch import from_state_dict, from_torch
@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Activation",
     "Card",
     "Engine",
     "Gaps",
+    "Head",
     "Limits",
     "Model",
     "Node",

@@ -24,6 +24,8 @@ MAPS: dict[str, Callable[[Tensor], Tensor]] = {
     "softmax": lambda x: functional.softmax(x, dim=-1),
     "log_softmax": lambda x: functional.log_softmax(x, dim=-1),
 }
+KNOWN = {"input", "previous", "concat", "add", "linear", "embedding", "affine", *CELLS, *MAPS}
+"""Kinds of node that have a form here."""
 
 
 class Offline(nn.Module):
@@ -33,9 +35,13 @@ class Offline(nn.Module):
         """Build the layers and copy the tensors.
 
         Raises:
-            ValueError: a node has no PyTorch form (a GRU whose reset acts before the matmul).
+            ValueError: a node has no PyTorch form here: a GRU whose reset acts before the matmul, a cell of a rarer
+                kind, or a layer that no recipe has.
         """
         super().__init__()
+        for node in model.spec.nodes:
+            if node.kind not in KNOWN or node.activations or node.cell_size or node.steps > 1:
+                raise ValueError(f"{node.name}: a {node.kind} of this kind has no PyTorch form here")
         self.spec = model.spec
         self.tensors = {name: torch.tensor(tensor) for name, tensor in model.tensors.items()}
         self.cells = {node.name: self._cell(node) for node in self.spec.nodes if node.kind in CELLS}

@@ -7,7 +7,8 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from streamrnn.kernels.simd import FLOAT, INT_LANES, LANES, WIDTH, vector_type
+from streamrnn.kernels.jit import inlined
+from streamrnn.kernels.simd import FLOAT, INT_LANES, LANES, VECTOR_BYTES, WIDTH, vector_type
 
 
 def pointer(builder, address, byte_offset: int = 0):
@@ -175,3 +176,28 @@ def store_scalar(typing_context, address, value):
         return context.get_dummy_value()
 
     return types.none(types.intp, types.float32), codegen
+
+
+@inlined
+def load_part(address, byte_offset, n_bytes):
+    """The vector `byte_offset` bytes into a region of `n_bytes` (intp) at `address`; behind its end the lanes are 0."""
+    left = n_bytes - byte_offset
+    if left >= VECTOR_BYTES:
+        return load(address + byte_offset)
+    return load_first(address + byte_offset, left >> 2)
+
+
+@inlined
+def store_part(address, byte_offset, n_bytes, value):
+    """Write a vector `byte_offset` bytes into a region of `n_bytes` (intp) at `address`, but nothing behind its end."""
+    left = n_bytes - byte_offset
+    if left >= VECTOR_BYTES:
+        store(address + byte_offset, value)
+    else:
+        store_first(address + byte_offset, value, left >> 2)
+
+
+@inlined
+def column(words, number):
+    """Word `number` of those at the address `words` (intp): of an op, a plan or a call."""
+    return load_int(words + 8 * number)

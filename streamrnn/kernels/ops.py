@@ -1,15 +1,14 @@
-"""The element-wise ops of a program, each for one session: plain loops over vectors at addresses.
+"""The element-wise ops from work row to work row, each for one session: plain loops over vectors at addresses.
 
 All sizes `n` are padded, so there are no tails: padding lanes of weights and biases are 0, and what an op leaves in the
 padding of its result is never read (a linear op reads exactly `N_IN` inputs).
 """
 
-from streamrnn.kernels.activations import exp, log, max_lanes, maximum, relu, sigmoid, sum_lanes, tanh
+from streamrnn.kernels.activations import relu, sigmoid, tanh
 from streamrnn.kernels.jit import inlined, outlined
-from streamrnn.kernels.memory import load, load_first, store, store_first, store_scalar
-from streamrnn.kernels.simd import PANEL_SIZE, VECTOR_BYTES, WIDTH, broadcast, fma, is_zero, lane
-
-PANEL_BYTES = 4 * PANEL_SIZE
+from streamrnn.kernels.memory import load, load_first, load_scalar, store, store_first, store_scalar
+from streamrnn.kernels.opcodes import Op
+from streamrnn.kernels.simd import VECTOR_BYTES, WIDTH, broadcast, fma, is_zero, larger, select_less, smaller
 
 
 @inlined
@@ -77,94 +76,62 @@ def affine(src, scale, shift, dst, n):
         store(dst + j, fma(load(src + j), load(scale + j), load(shift + j)))
 
 
-@inlined
-def _largest(src, n):
-    largest = load(src)
-    for j in range(VECTOR_BYTES, 4 * n, VECTOR_BYTES):
-        largest = maximum(load(src + j), largest)
-    return broadcast(max_lanes(largest))
-
-
 @outlined
-def softmax(src, dst, n_exact, logarithm):
-    """`dst = softmax(src)` over `n_exact` values, or its logarithm; the padding of `src` is overwritten.
+def combine(opcode, src, src2, dst, n):
+    """`dst` is the difference, product, quotient, larger or smaller one of `src` and `src2`."""
+    if opcode == Op.SUB:
+        for j in range(0, 4 * n, VECTOR_BYTES):
+            store(dst + j, load(src + j) - load(src2 + j))
+    elif opcode == Op.MUL:
+        for j in range(0, 4 * n, VECTOR_BYTES):
+            store(dst + j, load(src + j) * load(src2 + j))
+    elif opcode == Op.DIV:
+        for j in range(0, 4 * n, VECTOR_BYTES):
+            store(dst + j, load(src + j) / load(src2 + j))
+    elif opcode == Op.MAXIMUM:
+        for j in range(0, 4 * n, VECTOR_BYTES):
+            store(dst + j, larger(load(src + j), load(src2 + j)))
+    elif opcode == Op.MINIMUM:
+        for j in range(0, 4 * n, VECTOR_BYTES):
+            store(dst + j, smaller(load(src + j), load(src2 + j)))
+    else:
+        for j in range(0, 4 * n, VECTOR_BYTES):
+            store(dst + j, fma(load(src + j), load(src2 + j), load(dst + j)))
 
-    The largest value is subtracted first. The sum has one chain for each of a panel's 16 places, added first to last,
-    so that it does not depend on the vector width.
-    """
-    n = -(-n_exact // PANEL_SIZE) * PANEL_SIZE
-    fill(src, n_exact, n, -float("inf"))
-    largest = _largest(src, n)
-    total = lane(broadcast(0.0), 0)
-    for place in range(0, PANEL_BYTES, VECTOR_BYTES):
-        chains = broadcast(0.0)
-        for j in range(place, 4 * n, PANEL_BYTES):
-            value = load(src + j) - largest
-            power = exp(value)
-            chains = chains + power
-            store(dst + j, value if logarithm else power)
-        total = sum_lanes(chains, total)
-    whole = broadcast(total)
-    shift = log(whole)
+
+@inlined
+def prelu(src, slope, dst, n):
+    """`dst = src`, times `slope` where it is negative."""
     for j in range(0, 4 * n, VECTOR_BYTES):
-        value = load(dst + j)
-        store(dst + j, value - shift if logarithm else value / whole)
-    fill(src, n_exact, n, 0.0)
-    fill(dst, n_exact, n, 0.0)
-
-
-@inlined
-def lstm_update(gates, h, c, out, n):
-    """`c = f * c + i * g`, `h = o * tanh(c)` from the pre-activations i, f, g, o (PyTorch's order), `n` floats each.
-
-    Updates h and c in place and copies h to `out`. Source: PyTorch `nn.LSTM`.
-    """
-    gate_bytes = 4 * n
-    for j in range(0, gate_bytes, VECTOR_BYTES):
-        i = sigmoid(load(gates + j))
-        f = sigmoid(load(gates + gate_bytes + j))
-        g = tanh(load(gates + 2 * gate_bytes + j))
-        o = sigmoid(load(gates + 3 * gate_bytes + j))
-        cell = fma(f, load(c + j), i * g)
-        hidden = o * tanh(cell)
-        store(c + j, cell)
-        store(h + j, hidden)
-        store(out + j, hidden)
-
-
-@inlined
-def gru_update(gates, h, out, n):
-    """`h = n + z * (h - n)` with `n = tanh(xn + r * hn)`, from the pre-activations xn, r, z, hn, `n` floats each.
-
-    Reset after the matmul. Updates h in place and copies it to `out`. Source: PyTorch `nn.GRU`.
-    """
-    gate_bytes = 4 * n
-    for j in range(0, gate_bytes, VECTOR_BYTES):
-        r = sigmoid(load(gates + gate_bytes + j))
-        z = sigmoid(load(gates + 2 * gate_bytes + j))
-        new = tanh(fma(r, load(gates + 3 * gate_bytes + j), load(gates + j)))
-        hidden = fma(z, load(h + j) - new, new)
-        store(h + j, hidden)
-        store(out + j, hidden)
+        x = load(src + j)
+        store(dst + j, select_less(x, broadcast(0.0), x * load(slope + j), x))
 
 
 @outlined
-def gru_reset(gate, h, out, n):
-    """`out = sigmoid(gate) * h`: the reset before the matmul. Source: Cho et al. 2014, equation 8."""
+def weighted_taps(src, tap_bytes, n_taps, weights, bias, dst, n):
+    """`dst = bias + sum over taps of src * weights`: one chain over the taps in order for each of `n` floats.
+
+    The taps stand `tap_bytes` apart at `src`, their weights `n` floats apart.
+    """
     for j in range(0, 4 * n, VECTOR_BYTES):
-        store(out + j, sigmoid(load(gate + j)) * load(h + j))
+        total = load(bias + j)
+        for k in range(n_taps):
+            total = fma(load(src + k * tap_bytes + j), load(weights + k * 4 * n + j), total)
+        store(dst + j, total)
 
 
 @outlined
-def gru_before_update(gates, h, out, n):
-    """`h = n + z * (h - n)` with `n = tanh(pre-activation)`, from z, n. Updates h in place and copies it to `out`.
+def largest_tap(src, tap_bytes, n_taps, dst, n):
+    """`dst` is the largest of taps that stand `tap_bytes` apart at `src`."""
+    for j in range(0, 4 * n, VECTOR_BYTES):
+        largest = load(src + j)
+        for k in range(1, n_taps):
+            largest = larger(largest, load(src + k * tap_bytes + j))
+        store(dst + j, largest)
 
-    Source: Cho et al. 2014, equation 7, with z as PyTorch has it (z keeps the old state).
-    """
-    gate_bytes = 4 * n
-    for j in range(0, gate_bytes, VECTOR_BYTES):
-        z = sigmoid(load(gates + j))
-        new = tanh(load(gates + gate_bytes + j))
-        hidden = fma(z, load(h + j) - new, new)
-        store(h + j, hidden)
-        store(out + j, hidden)
+
+@outlined
+def gather(src, places, dst, n):
+    """`dst[j] = src[places[j]]` for `n` (exact) places, float32 numbers that the compiler wrote."""
+    for j in range(0, 4 * n, 4):
+        store_scalar(dst + j, load_scalar(src + 4 * int(load_scalar(places + j))))

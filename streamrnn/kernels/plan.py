@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from streamrnn.kernels.jit import entry
 from streamrnn.kernels.matmul import SCRATCH_SIZE
 from streamrnn.kernels.memory import address_of
+from streamrnn.kernels.opcodes import STEPS
 from streamrnn.kernels.packing import FloatArray, aligned_zeros
 
 Words = NDArray[np.int64]
@@ -38,6 +39,7 @@ class PlanWord(IntEnum):
     WORK_ROWS = 9
     SCRATCH = 10
     N_STEPS = 11
+    STEP_ROWS = 12
 
 
 class CallWord(IntEnum):
@@ -55,7 +57,7 @@ class Plan:
     """A program bound to an arena. One thread at a time may step by it.
 
     Args:
-        table: (n_ops, 10) int64, see `opcodes`.
+        table: (n_ops, N_COLUMNS) int64, see `opcodes`.
         weights: float32, packed by the compiler.
         arena: (n_slots, state_size) float32, updated in place by `run_program`.
         n_applied: (n_slots,) int64, raised by the frames that each slot has stepped.
@@ -70,7 +72,8 @@ class Plan:
         work, scratch = aligned_zeros(n_rows, work_size), aligned_zeros(SCRATCH_SIZE)
         work_rows = work.ctypes.data + np.arange(n_rows, dtype=np.int64) * work.strides[0]
         state_rows = np.zeros(n_rows, np.int64)
-        self._arrays = (table, weights, arena, n_applied, work, scratch, work_rows, state_rows)
+        step_rows = np.zeros(int(table[:, STEPS].max()), np.int64)
+        self._arrays = (table, weights, arena, n_applied, work, scratch, work_rows, state_rows, step_rows)
         self._words = np.zeros(len(PlanWord), np.int64)
         for word, value in (
             (PlanWord.PROGRAM, table.ctypes.data),
@@ -84,6 +87,7 @@ class Plan:
             (PlanWord.STATE_ROWS, state_rows.ctypes.data),
             (PlanWord.WORK_ROWS, work_rows.ctypes.data),
             (PlanWord.SCRATCH, scratch.ctypes.data),
+            (PlanWord.STEP_ROWS, step_rows.ctypes.data),
         ):
             self._words[word] = value
 

@@ -104,14 +104,36 @@ def fma(typing_context, a, b, c):
     return vector_type(vector_type, vector_type, vector_type), codegen
 
 
-@intrinsic
-def round_lanes(typing_context, a):
-    """Each lane rounded to the nearest integer, ties to even."""
+def _lane_by_lane(name: str, n_args: int):
+    """A function whose lanes are those of the LLVM intrinsic `name`."""
 
     def codegen(context, builder, signature, args):
-        return call_lanes(builder, "llvm.roundeven", *args)
+        return call_lanes(builder, name, *args)
 
-    return vector_type(vector_type), codegen
+    if n_args == 1:
+
+        @intrinsic
+        def of_one(typing_context, a):
+            return vector_type(vector_type), codegen
+
+        return of_one
+
+    @intrinsic
+    def of_two(typing_context, a, b):
+        return vector_type(vector_type, vector_type), codegen
+
+    return of_two
+
+
+round_lanes = _lane_by_lane("llvm.roundeven", 1)
+"""Each lane rounded to the nearest integer, ties to even."""
+square_root = _lane_by_lane("llvm.sqrt", 1)
+"""Of each lane, rounded correctly; NaN below 0."""
+magnitude = _lane_by_lane("llvm.fabs", 1)
+"""Each lane without its sign."""
+larger = _lane_by_lane("llvm.maximum", 2)
+smaller = _lane_by_lane("llvm.minimum", 2)
+"""The larger and the smaller lane; NaN where either is, and -0 is below 0."""
 
 
 @intrinsic
@@ -122,6 +144,16 @@ def select_less(typing_context, a, b, then, otherwise):
         return builder.select(builder.fcmp_ordered("<", args[0], args[1]), args[2], args[3])
 
     return vector_type(vector_type, vector_type, vector_type, vector_type), codegen
+
+
+@intrinsic
+def or_nan(typing_context, a, b):
+    """Lanes of `b`, but NaN where `a` is."""
+
+    def codegen(context, builder, signature, args):
+        return builder.select(builder.fcmp_unordered("uno", args[0], args[0]), args[0], args[1])
+
+    return vector_type(vector_type, vector_type), codegen
 
 
 @intrinsic

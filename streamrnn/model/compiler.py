@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -18,6 +19,9 @@ from streamrnn.model.spec import Activation, Node, Spec
 from streamrnn.model.states import Tensors, write_map
 from streamrnn.model.tensors import check_tensors, tensor_shapes
 from streamrnn.model.windows import write_conv, write_delay, write_pool
+
+MAX_COPIES = 4
+"""Copies that make up a gather; where it takes more, it goes value by value in one op."""
 
 
 def compile_program(spec: Spec, tensors: Mapping[str, FloatArray], precision: Precision = Precision.FLOAT32) -> Program:
@@ -160,14 +164,15 @@ class _Compiler:
                 return Place(sources[0].offset, node.steps, node.size, node.size, is_part=True)
 
     def _gathered(self, node: Node, source: Place) -> Place:
-        """One copy for each run of neighbouring indices."""
+        """One copy for each run of neighbouring indices, if they are few."""
         dst = reserve(self._writer, node.steps, node.size)
-        start = 0
-        for i in range(1, node.size + 1):
-            if i == node.size or node.index[i] != node.index[i - 1] + 1:
-                n = i - start
-                copy(self._writer, source.part(node.index[start], n), dst.part(start, n))
-                start = i
+        starts = [i for i in range(node.size) if i == 0 or node.index[i] != node.index[i - 1] + 1]
+        if len(starts) > MAX_COPIES:
+            places = self._writer.weights.vector(np.array(node.index, np.float32))
+            self._at_each_step(Op.GATHER, source, dst, n_in=node.size, weights=places)
+            return dst
+        for start, end in pairwise([*starts, node.size]):
+            copy(self._writer, source.part(node.index[start], end - start), dst.part(start, end - start))
         return dst
 
     def _joined(self, node: Node, sources: list[Place]) -> Place:

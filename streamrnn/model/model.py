@@ -18,7 +18,7 @@ from streamrnn.model.certificate import Certificate
 from streamrnn.model.compiler import compile_program
 from streamrnn.model.precision import PrecisionName, parse_precision
 from streamrnn.model.program import Program
-from streamrnn.model.spec import Node, Spec
+from streamrnn.model.spec import Head, Node, Spec
 from streamrnn.model.tensors import tensor_shapes
 
 LAYOUT_VERSION = 1
@@ -86,6 +86,24 @@ class Model:
         """Values in an output."""
         node = self.spec.node(self.spec.output)
         return node.steps * node.size
+
+    @property
+    def heads(self) -> tuple[Head, ...]:
+        """Named parts of an output, in order; one of the whole output where the spec names none."""
+        return self.spec.heads or (Head("output", self.output_size),)
+
+    @property
+    def delay(self) -> int:
+        """Frames by which an output comes behind the frame that it belongs to."""
+        return self.spec.delay
+
+    def split(self, ys: FloatArray) -> dict[str, FloatArray]:
+        """Outputs (..., output_size) by head, each a view (..., size)."""
+        parts, start = {}, 0
+        for head in self.heads:
+            parts[head.name] = ys[..., start : start + head.size]
+            start += head.size
+        return parts
 
     @property
     def n_tokens(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from streamrnn.kernels.opcodes import LAG, Op
+from streamrnn.kernels.opcodes import LAG, LENGTH, Op
 from streamrnn.kernels.packing import padded
 from streamrnn.model.places import Place, reserve
 from streamrnn.model.program import Writer
@@ -79,7 +79,7 @@ def write_ssm(writer: Writer, node: Node, sources: list[Place], tensors: Tensors
             writer.op(Op.COPY, src=place.step(t), dst=both + i * padded(n_states), n_in=n_states)
         writer.op(
             Op.SSM, src=x.step(t), bias=delta.step(t), dst=dst.step(t), n_in=n_states, n_out=n, weights=weights,
-            state=state.h, more={LAG: both - x.step(t)},
+            state=state.h, more={LAG: both - x.step(t), LENGTH: node.size},
         )  # fmt: skip
         state.hold()
     writer.scan(first)
@@ -107,7 +107,8 @@ def write_running(writer: Writer, node: Node, source: Place) -> Place:
     first = writer.n_ops
     for t in range(node.steps):
         to = both or dst.step(t)
-        writer.op(RUNNING_OPS[node.kind], src=source.step(t), dst=to, n_out=n, weights=eps, state=state.h)
+        op = RUNNING_OPS[node.kind]
+        writer.op(op, src=source.step(t), dst=to, n_in=size, n_out=n, weights=eps, state=state.h)
         if both:
             for i in range(2):
                 writer.op(Op.COPY, src=both + i * n, dst=dst.step(t) + i * size, n_in=size)

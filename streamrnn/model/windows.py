@@ -70,7 +70,7 @@ def write_conv(writer: Writer, node: Node, source: Place, weight: FloatArray, bi
 def _read(writer: Writer, node: Node, name: str, source: Place) -> Source:
     """What the product of a convolution reads: the value itself where its windows are parts of it."""
     window = node.kernel * source.size
-    is_pointwise = node.kernel == 1 and not node.lag
+    is_pointwise = node.kernel == 1 and not node.lag and not node.hold
     is_within = node.pads == (0, 0) and node.dilation == 1 and source.is_dense and source.pitch == source.size
     if (is_pointwise and node.pads in {None, (0, 0)}) or is_within:
         first = node.stride - 1 if node.pads is None else 0  # the newest tap is the last step of a stride

@@ -3,12 +3,14 @@
 import dataclasses
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 import streamrnn
 from streamrnn import errors
 from streamrnn.cli import main
+from streamrnn.model.kinds import Kind
 
 REFERENCE = Path(__file__).resolve().parent.parent.parent / "docs" / "reference"
 
@@ -54,3 +56,11 @@ def test_every_public_name_stands_in_the_api():
     text = page("api.md")
     missing = [name for name in streamrnn.__all__ if not re.search(rf"\b{name}\b", text)]
     assert set(missing) <= {"StreamrnnError"}
+
+
+def test_every_kind_and_field_of_a_node_stands_in_the_spec():
+    text = page("spec.md")
+    fields = [field for struct in (streamrnn.Node, streamrnn.Spec) for field in struct.__struct_fields__]
+    kinds = [kind for family in get_args(Kind) for kind in get_args(family)]
+    assert kinds
+    assert [name for name in (*fields, *kinds) if f"`{name}`" not in text] == []

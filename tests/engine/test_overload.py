@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from streamrnn import Limits, Skipped
-from streamrnn.engine.headless import WRITES_STATE, without_head
+from streamrnn.engine.headless import without_head
 from streamrnn.errors import FrameError, OptionError, QueueFullError, SequenceError
-from streamrnn.kernels.opcodes import N_IN, N_OUT, OPCODE, Op
+from streamrnn.kernels.opcodes import N_IN, N_OUT, OPCODE, WRITES_STATE, Op
 from tests.laws.nets import CELLS, random_frames, random_model, same_bits
 from tests.laws.test_laws import engine_of
 

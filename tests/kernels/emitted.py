@@ -14,7 +14,7 @@ from typing import Any
 
 from numba import njit
 
-from streamrnn.kernels import matmul, ops
+from streamrnn.kernels import cells, matmul, ops
 from streamrnn.kernels.jit import OPTIONS
 from streamrnn.kernels.opcodes import Precision
 from streamrnn.kernels.simd import GROUP_SIZE, WIDTH
@@ -76,17 +76,25 @@ def facts(n_sessions: int, n_panels: int, precision: Precision) -> dict[str, Any
     }
 
 
-CELLS = {"lstm_update": 5, "gru_update": 4, "gru_reset": 4, "gru_before_update": 4, "apply_tanh": 3, "apply_sigmoid": 3}
+CELLS: dict[Any, int] = {
+    cells.lstm_update: 5,
+    cells.gru_update: 4,
+    cells.gru_reset: 4,
+    cells.gru_before_update: 4,
+    cells.ssm_update: 10,
+    ops.apply_tanh: 3,
+    ops.apply_sigmoid: 3,
+}
 """The element-wise ends of the cells, and how many arguments (intp) they take."""
 
 
-def cell_facts(name: str) -> dict[str, Any]:
+def cell_facts(cell: Any) -> dict[str, Any]:
     """How much of a cell's arithmetic is on whole registers."""
-    function = njit(f"void({', '.join(['intp'] * CELLS[name])})", **OPTIONS)(getattr(ops, name).py_func)
+    function = njit(f"void({', '.join(['intp'] * CELLS[cell])})", **OPTIONS)(cell.py_func)
     (text,) = function.inspect_asm().values()
     lines = [line.split("#")[0].strip() for line in str(text).splitlines()]
     return {
-        "cell": name,
+        "cell": cell.py_func.__name__,
         "n_divisions": sum("divps" in line and REGISTER[WIDTH] in line for line in lines),
         "n_fmas": sum(bool(FMA.search(line)) and REGISTER[WIDTH] in line for line in lines),
         "scalar": [line for line in lines if SCALAR.search(line)],

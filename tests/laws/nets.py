@@ -11,9 +11,12 @@ from numpy.typing import NDArray
 
 from streamrnn import Model, Node, Spec
 from streamrnn.model import program
+from streamrnn.model.checks import NORMS
 from streamrnn.model.kinds import Kind
 from streamrnn.model.precision import PrecisionName, to_bfloat16, to_int8
+from streamrnn.model.spec import Shape
 from streamrnn.model.tensors import tensor_shapes
+from tests.laws.layers import LAYER_SPECS
 
 N_TOKENS = 11
 
@@ -108,6 +111,7 @@ SPECS: dict[str, Callable[[int, int], Spec]] = {
     "embedding": _embedding,
     "all heads": _heads,
     "linear": lambda i, h: _one("linear", i, h),
+    **LAYER_SPECS,
 }
 CELLS = tuple(SPECS)
 PRECISIONS: tuple[PrecisionName, ...] = get_args(PrecisionName)
@@ -116,12 +120,26 @@ PRECISIONS: tuple[PrecisionName, ...] = get_args(PrecisionName)
 def random_tensors(spec: Spec, seed: int) -> dict[str, NDArray[np.float32]]:
     """Tensors that keep the state alive but bounded, as PyTorch's own initial values do."""
     rng = np.random.default_rng(seed)
-    tensors = {}
-    for node in spec.nodes:
-        for short, shape in tensor_shapes(spec, node).items():
-            bound = 0.9 / np.sqrt(shape[-1] if len(shape) > 1 else node.size)
-            tensors[f"{node.name}.{short}"] = rng.uniform(-bound, bound, shape).astype(np.float32)
-    return tensors
+    return {
+        f"{node.name}.{short}": _random_tensor(rng, node, short, shape).astype(np.float32)
+        for node in spec.nodes
+        for short, shape in tensor_shapes(spec, node).items()
+    }
+
+
+def _random_tensor(rng: np.random.Generator, node: Node, short: str, shape: Shape) -> NDArray[np.float64]:
+    """Decays below 1, scales of norms about 1, and the rest as small as there are summands."""
+    match short:
+        case "decay":
+            return rng.uniform(0.5, 0.99, shape)
+        case "decay_re" | "decay_im":
+            return rng.uniform(-0.68, 0.68, shape)
+        case "a":
+            return -rng.uniform(0.2, 2.0, shape)
+        case "weight" if node.kind in NORMS:
+            return rng.uniform(0.7, 1.3, shape)
+    bound = 0.9 / np.sqrt(np.prod(shape[1:]) if len(shape) > 1 else node.size)
+    return rng.uniform(-bound, bound, shape)
 
 
 def random_model(
@@ -142,9 +160,12 @@ def tensors_as_stepped(model: Model) -> dict[str, NDArray[np.float32]]:
     """The model's tensors, those of matrix products rounded as its precision rounds them."""
     tensors = dict(model.tensors)
     for node in model.spec.nodes:
-        for short in ("weight", "weight_ih", "weight_hh"):
+        is_depthwise = node.kind == "conv" and 1 < node.groups == node.size
+        if node.exact or is_depthwise or node.kind in NORMS | {"embedding"}:
+            continue
+        for short in ("weight", "weight_ih", "weight_hh", "weight_hr"):
             name = f"{node.name}.{short}"
-            if name in tensors and node.kind != "embedding":
+            if name in tensors:
                 tensors[name] = _rounded(tensors[name], model.precision)
     return tensors
 
@@ -153,8 +174,8 @@ def _rounded(weight: NDArray[np.float32], precision: str) -> NDArray[np.float32]
     if precision == "bfloat16":
         return (to_bfloat16(weight).astype(np.uint32) << 16).view(np.float32)
     if precision == "int8":
-        integers, scales = to_int8(weight)
-        return (integers * scales[:, None].astype(np.float64)).astype(np.float32)
+        integers, scales = to_int8(weight.reshape(len(weight), -1))
+        return (integers * scales[:, None].astype(np.float64)).astype(np.float32).reshape(weight.shape)
     return weight
 
 

@@ -1,23 +1,23 @@
-"""The layers with weights, on symbols: products, convolutions, recurrent cells, norms, embeddings, pools."""
+"""The layers with weights, on symbols: products, convolutions, norms, embeddings, pools; and the whole trace."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 import numpy as np
 
 from streamrnn.errors import UnsupportedError
-from streamrnn.model.importers.tracing.maths import Maths
+from streamrnn.model.importers.tracing.cells import Cells, given
 from streamrnn.model.importers.tracing.symbol import Constant, Symbol
 from streamrnn.model.spec import Node
 
 PadMode = Literal["zeros", "reflect", "edge"]
 
 
-class Trace(Maths):
+class Trace(Cells):
     """The operations of a framework, replayed: methods take symbols, and constants as arrays, and give symbols.
 
     Every method raises `UnsupportedError`, which says why, where the operation cannot be streamed.
@@ -37,7 +37,7 @@ class Trace(Maths):
         layout = inner + ((last,) if n_out != 1 else ())
         y = replace(x, shape=shape, layout=layout, n_inner=len(inner))
         node = Node(name or "linear", "linear", n_out, (x.node,), bias=bias is not None)
-        return y.of(self._add(node, y, _given(weight=weight, bias=bias)))
+        return y.of(self._add(node, y, given(weight=weight, bias=bias)))
 
     def embedding(self, x: Symbol, table: Constant, name: str = "") -> Symbol:
         """Rows of a table (n_tokens, n) for the token ids of the input."""
@@ -75,7 +75,7 @@ class Trace(Maths):
             name or "conv", "conv", n_out, kernel=kernel, stride=stride, dilation=dilation, groups=groups,
             bias=bias is not None,
         )  # fmt: skip
-        return self._windowed(node, x, pads, pad_mode, _given(weight=weight, bias=bias))
+        return self._windowed(node, x, pads, pad_mode, given(weight=weight, bias=bias))
 
     def pool1d(
         self,
@@ -139,108 +139,6 @@ class Trace(Maths):
         y = replace(x, rate=x.rate / stride, delay=delay, first=delay)
         return y.of(self._add(node, y, tensors))
 
-    def recurrent(
-        self,
-        kind: Literal["rnn", "lstm", "gru"],
-        x: Symbol,
-        time: int,
-        tensors: Mapping[str, Constant],
-        initial: Sequence[Symbol | Constant | None] = (),
-        name: str = "",
-        **options: Any,
-    ) -> tuple[Symbol, tuple[Symbol, ...]]:
-        """A cell over dimension `time` of x, whose other dimension that is longer than 1 holds the channels.
-
-        Args:
-            kind: of cell.
-            x: e.g. (batch of one, time, channels).
-            time: the dimension that the cell goes along: the stream, or within a frame.
-            tensors: `weight_ih`, `weight_hh` and so on, canonical (see `model.tensors`), one direction of one layer.
-            initial: the first h, and c of an `lstm`: constants, states, or None for zeros.
-            name: of the node.
-            options: fields of the node: `reset`, `nonlinearity`, `activations`, `peepholes`, `coupled`, `clip`.
-
-        Returns:
-            The outputs, shaped as x but with the cell's values in the last dimension that held channels; and the last
-            h (and c), each (size,): equal to the last output where used as a value, and what a state is handed back.
-        """
-        time = x.dim(time)
-        name = name or kind
-        n_in = np.shape(tensors["weight_ih"])[1]
-        channels = [d for d in range(x.ndim) if d != time and (d in x.layout or x.shape[d] == n_in)]
-        channel = max(channels, default=x.ndim - 1)
-        if x.stream is not None and x.stream != time:
-            raise UnsupportedError(f"{name!r} runs along dimension {time} of {x.shape}, but the time is {x.stream}")
-        if x.shape[channel] != n_in or any(d not in {time, channel} for d in x.layout):
-            raise UnsupportedError(f"{name!r} reads {n_in} values at each step, but {x.shape} come (time: {time})")
-        x = self.arranged(self.settled(x), [time], [channel])
-        n_h = np.shape(tensors["weight_hh"])[1]
-        n_units = np.shape(tensors["weight_hr"])[1] if "weight_hr" in tensors else n_h
-        shape = tuple(n_h if d == channel else n for d, n in enumerate(x.shape))
-        inner = x.layout[: x.n_inner]
-        y = replace(x, shape=shape, layout=inner + ((channel,) if n_h != 1 else ()), n_inner=len(inner))
-        states, values = self._initial(name, x, initial, (n_h, n_units) if kind == "lstm" else (n_h,))
-        node = Node(
-            name, kind, n_h, (x.node,), bias="bias_ih" in tensors, initial=bool(values), hold=max(x.delay, 0),
-            cell_size=n_units if "weight_hr" in tensors else 0, **options,
-        )  # fmt: skip
-        y = y.of(self._add(node, y, {**tensors, **values}))
-        return y, self._last_states(y, time, states, (n_h, n_units) if kind == "lstm" else (n_h,))
-
-    def _initial(
-        self, name: str, x: Symbol, initial: Sequence[Symbol | Constant | None], sizes: Sequence[int]
-    ) -> tuple[list[Symbol | None], dict[str, Constant]]:
-        """The states that a cell begins with, and the tensors where they are constants."""
-        states: list[Symbol | None] = []
-        constants: list[Constant] = []
-        for value, size in zip([*initial, *[None] * (len(sizes) - len(initial))], sizes, strict=True):
-            is_symbol = isinstance(value, Symbol)
-            states.append(value if isinstance(value, Symbol) else None)
-            if isinstance(value, Symbol) and (value.ids is None or value.ids.size != size):
-                raise UnsupportedError(f"{name!r}: its first state is computed from {value.node!r}, not a state's own")
-            constants.append(np.zeros(size) if value is None or is_symbol else np.asarray(value).ravel())
-        owners = {self._owner(state) for state in states if state is not None}
-        if owners and None in states:
-            raise UnsupportedError(f"{name!r}: one of its states is handed in and the other is not")
-        self._taken |= owners
-        if x.stream is None and not owners:
-            raise UnsupportedError(
-                f"{name!r} begins anew at every frame: its state is not handed in and out, and the frame has no time"
-            )
-        if not any(np.any(constant) for constant in constants):
-            return states, {}
-        return states, {f"initial_{short}": value for short, value in zip("hc", constants, strict=False)}
-
-    def _owner(self, state: Symbol) -> str:
-        assert state.ids is not None
-        wanted = int(state.ids.ravel()[0])
-        return next(
-            name for name, known in self._states.items()
-            if known.ids is not None and known.ids.ravel()[0] <= wanted <= known.ids.ravel()[-1]
-        )  # fmt: skip
-
-    def _last_states(
-        self, y: Symbol, time: int, states: Sequence[Symbol | None], sizes: Sequence[int]
-    ) -> tuple[Symbol, ...]:
-        found = []
-        for i, (state, size) in enumerate(zip(states, sizes, strict=True)):
-            if y.stream is not None:
-                last = replace(y, shape=(size,), stream=None, layout=(0,) if size != 1 else (), n_inner=0,
-                               is_pooled=True, node=f"{y.node} (last state)")  # fmt: skip
-                if i == 0 and not y.delay:
-                    kept = [n if d not in {time} else 1 for d, n in enumerate(y.shape)]
-                    value = self.latest(y)
-                    assert value.shape == tuple(kept)
-                    last = self.reshape(value, (size,))
-            else:
-                last = replace(y, shape=(size,), layout=(0,) if size != 1 else (), n_inner=0)
-                if y.inner > 1:
-                    last = replace(last, node=f"{y.node} (last state)")
-            if i == 1:
-                last = replace(last, node=f"{y.node} (cell state)")
-            found.append(replace(last, ids=self.final_of(state, (size,))))
-        return tuple(found)
-
     def layer_norm(
         self, x: Symbol, n_dims: int, weight: Constant | None, bias: Constant | None, eps: float, name: str = ""
     ) -> Symbol:
@@ -264,7 +162,7 @@ class Trace(Maths):
         x = self.arranged(self.settled(x), [d for d in sorted(x.layout) if d not in over], over)
         weight = np.ones(x.size) if weight is None else np.asarray(weight).ravel()
         node = Node(name or kind, kind, x.size, (x.node,), bias=bias is not None, eps=eps)
-        return x.of(self._add(node, x, _given(weight=weight, bias=bias)))
+        return x.of(self._add(node, x, given(weight=weight, bias=bias)))
 
     def group_norm(
         self, x: Symbol, groups: int, weight: Constant | None, bias: Constant | None, eps: float, name: str = ""
@@ -306,8 +204,3 @@ class Trace(Maths):
         values = x.rows(full)[0]
         y = self.folded(x)
         return y.of(self._add(Node(name or "prelu", "prelu", y.size, (y.node,)), y, {"slope": values}))
-
-
-def _given(**tensors: Constant | None) -> dict[str, Constant]:
-    """Those that are there."""
-    return {name: value for name, value in tensors.items() if value is not None}
