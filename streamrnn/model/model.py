@@ -88,6 +88,11 @@ class Model:
         return node.steps * node.size
 
     @property
+    def output_steps(self) -> int:
+        """Steps of the output's own rate in an output; the values of each stand together."""
+        return self.spec.node(self.spec.output).steps
+
+    @property
     def heads(self) -> tuple[Head, ...]:
         """Named parts of an output, in order; one of the whole output where the spec names none."""
         return self.spec.heads or (Head("output", self.output_size),)
