@@ -139,7 +139,9 @@ def serve(
     ] = DEFAULT.drain_ms,
     force_unproven: Annotated[
         bool,
-        typer.Option("--force-unproven", help="Serve models, too, whose certificate says that they failed their proof."),
+        typer.Option(
+            "--force-unproven", help="Serve models, too, whose certificate says that they failed their proof."
+        ),
     ] = False,
 ) -> None:
     """Serve models over a websocket, one live session per client sequence.

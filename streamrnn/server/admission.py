@@ -37,7 +37,7 @@ def admit(name: str, model: Model, is_forced: bool) -> None:
 
 
 def newer_of(served: Mapping[str, Model], read: Mapping[str, Model], is_forced: bool) -> list[str]:
-    """Names of the models whose newer version may take the place of the one that is served; the log names the others."""
+    """Names of models whose newer version may take the place of the one that is served; the log names the others."""
     newer = []
     for name in sorted(served.keys() & read.keys()):
         old, new = served[name], read[name]

@@ -168,7 +168,7 @@ class Server:
     def reload(self) -> None:
         """Read the models again, in a thread: new sessions get what is new, open ones finish on what they have.
 
-        Whatever goes wrong is logged, and the models that are served go on; so does each whose newer version is unproven.
+        Whatever goes wrong is logged, and the models that are served go on; so does one whose new version is unproven.
         """
         if self._load is None or self._is_loading or not self.ready.is_set():
             log.warning("not reloading: %s", "no models to read again" if self._load is None else "not ready, or at it")

@@ -140,7 +140,7 @@ class Head(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
 class Port(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """A model's input or output: `kind` is `dense` (float32 values) or `token` (one id in `[0, n_tokens)`).
 
-    Its `size` values are `steps` steps, one after the other. Of an output: its `heads` in order, where there are several;
+    Its `size` values are `steps` steps, one after the other. Of an output: its `heads` in order, if there are several;
     it belongs to the frame `delay` frames before the one that it answers.
     """
 

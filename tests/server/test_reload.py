@@ -96,7 +96,9 @@ async def test_a_version_that_failed_its_proof_is_not_swapped_in(old, new, caplo
     failed = new.with_card(Card(certificate={"framework": "torch 2", "passed": False, "max_abs_error": 0.5}))
     async with Server({"m": old}, port=0, limits=LIMITS, load=lambda: {"m": failed}) as server:
         await reloaded(server, caplog, "reloaded: nothing is new")
-        assert "the version that is served goes on: model 'm' is not served: it differs from torch 2 by 0.5" in caplog.text
+        assert (
+            "the version that is served goes on: model 'm' is not served: it differs from torch 2 by 0.5" in caplog.text
+        )
         async with client_of(server.port) as client:
             assert (await client.open(1, "m")).digest == old.digest
     async with Server({"m": old}, port=0, limits=LIMITS, load=lambda: {"m": failed}, is_forced=True) as server:

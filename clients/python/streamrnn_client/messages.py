@@ -171,7 +171,7 @@ class Head:
 class Port:
     """A model's input or output: `kind` is `dense` (float32 values) or `token` (one id in `[0, n_tokens)`).
 
-    Its `size` values are `steps` steps, one after the other. Of an output: its `heads` in order, where there are several;
+    Its `size` values are `steps` steps, one after the other. Of an output: its `heads` in order, if there are several;
     it belongs to the frame `delay` frames before the one that it answers.
     """
 

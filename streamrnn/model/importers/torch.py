@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["from_state_dict", "from_torch"]
 
 
-def from_torch(
-    module: nn.Module, *, card: Card | None = None, example: Any = None, is_forced: bool = False
-) -> Model:
+def from_torch(module: nn.Module, *, card: Card | None = None, example: Any = None, is_forced: bool = False) -> Model:
     """The model that computes what `module` computes in eval mode, one frame at a time.
 
     The order of the layers, the activations in between and the way the module is called are guessed, and each guess is
