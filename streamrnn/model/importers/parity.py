@@ -81,7 +81,8 @@ class Trial:
             fault = f"differs by {error:.2g} from {draft.reading}"
             if found.n_not_finite:
                 fault = f"answers NaN or infinity to {found.n_not_finite} of {N_TRIAL_FRAMES} frames"
-            self._faults[call.name] = min(self._faults.get(call.name, (np.inf, "")), (error, fault))
+            known = self._faults.get(call.name)
+            self._faults[call.name] = (error, fault) if known is None or error < known[0] else known
         return None
 
     def refusal(self) -> UnsupportedError:

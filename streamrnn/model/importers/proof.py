@@ -37,13 +37,13 @@ class Original:
         answer: begins anew and takes the inputs of one or more calls, its states handed on from call to call; gives
             the outputs of each call, in the order of `Traced.outputs`.
         call: how it is called, for people.
-        n_steps: the one length, in steps of the input, that it takes; None: any.
+        n_steps: of the input in each call, where it takes no other number; else 0.
     """
 
     framework: str
     answer: Callable[[Sequence[Array]], Sequence[Sequence[Array]]]
     call: str = ""
-    n_steps: int | None = None
+    n_steps: int = 0
 
 
 def prove(
@@ -119,13 +119,13 @@ class _Pairing:
     def __init__(self, traced: Traced, original: Original) -> None:
         self._traced = traced
         self._original = original
-        self._n_fixed = None if original.n_steps is None else original.n_steps // traced.frame_steps
+        self._n_steps = original.n_steps
         self.lengths: tuple[int, ...] = ()
 
     @property
     def n_frames(self) -> int:
-        """Random frames to be tried."""
-        return N_FRAMES if self._n_fixed is None else self._n_fixed
+        """Random frames to be tried: enough for the one length that the original takes."""
+        return max(N_FRAMES, -(-self._n_steps // self._traced.frame_steps))
 
     def __call__(self, frames: FloatArray, ys: FloatArray) -> tuple[Rows, Rows]:
         """Outputs of both, step by step of the output: two arrays (n, values of a step)."""
@@ -133,22 +133,30 @@ class _Pairing:
         if traced.input.stream is None:
             answers = self._original.answer([self._as_input(frame) for frame in frames])
             return ys.astype(np.float64), np.concatenate([self._joined(outputs) for outputs in answers])
-        if self._n_fixed is not None:
-            if len(frames) < self._n_fixed:
-                return np.empty((0, 1)), np.empty((0, 1))
-            frames, ys = frames[: self._n_fixed], ys[: self._n_fixed]
+        if len(frames) * traced.frame_steps < self._n_steps:
+            return np.empty((0, 1)), np.empty((0, 1))  # the user's example is too short for it
         if traced.is_pooled:
             return self._pooled(frames, ys)
         theirs = self._answer(frames)
-        ours = self._steps_of(ys)[traced.output_delay :]
+        ours = self._steps_of(ys)
+        if self._n_steps:
+            ours = ours[: int(self._n_steps * traced.outputs[0].rate)]
+        ours = ours[traced.output_delay :]
         n = min(len(ours), len(theirs))
         return ours[:n], theirs[:n]
 
     def _pooled(self, frames: FloatArray, ys: FloatArray) -> tuple[Rows, Rows]:
         """Sequences of several lengths; the shorter ones may be too short for the original."""
-        shorter = [n for n in POOLED_LENGTHS if n < len(frames) and self._n_fixed is None]
-        found = {len(frames): self._answer(frames)[0]}
-        for n in shorter:
+        longest = len(frames)
+        if self._n_steps:
+            longest, rest = divmod(self._n_steps, self._traced.frame_steps)
+            if rest:
+                raise UnsupportedError(
+                    f"it answers once, after {self._n_steps} steps, which frames of {self._traced.frame_steps} do not "
+                    "make"
+                )
+        found = {longest: self._answer(frames[:longest])[0]}
+        for n in [n for n in POOLED_LENGTHS if n < longest and not self._n_steps]:
             try:
                 found[n] = self._answer(frames[:n])[0]
             except UnsupportedError:
@@ -163,7 +171,8 @@ class _Pairing:
         return self._joined(self._original.answer([self._as_input(frames)])[0])
 
     def _as_input(self, part: FloatArray) -> Array:
-        return self._traced.input.array(part.reshape(-1, part.shape[-1] // self._traced.frame_steps))
+        rows = part.reshape(-1, part.shape[-1] // self._traced.frame_steps)
+        return self._traced.input.array(rows[: self._n_steps] if self._n_steps else rows)
 
     def _joined(self, outputs: Sequence[Array]) -> Rows:
         heads = zip(self._traced.outputs, outputs, strict=True)
