@@ -13,7 +13,7 @@ import typer
 from streamrnn.commands.certificate_text import certificate_lines
 from streamrnn.commands.node_text import kind_text, options_of
 from streamrnn.commands.precision import parse_precision_name
-from streamrnn.model.certificate import Certificate
+from streamrnn.commands.time_text import time_lines
 from streamrnn.model.precision import PrecisionName
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def inspect(
 
     model = streamrnn.load_model(file, cast(PrecisionName, precision))
     facts = facts_of(model) | ({"measured": measured(model)} if measure else {})
-    typer.echo(json.dumps(facts, indent=2) if as_json else as_text(file.name, facts, model.certificate))
+    typer.echo(json.dumps(facts, indent=2) if as_json else as_text(file.name, facts, model))
 
 
 def facts_of(model: Model) -> dict[str, Any]:
@@ -125,8 +125,8 @@ def _median_us(call: Any) -> float:
     return sorted(times_ns)[len(times_ns) // 2] / 1e3
 
 
-def as_text(title: str, facts: dict[str, Any], certificate: Certificate) -> str:
-    """Lay the facts out for people."""
+def as_text(title: str, facts: dict[str, Any], model: Model) -> str:
+    """Lay the facts of a model out for people."""
     layers = [
         (layer["name"], layer["kind"], ", ".join(layer["reads"]), _size(layer), f"{layer['n_parameters']:,}")
         for layer in facts["layers"]
@@ -136,9 +136,9 @@ def as_text(title: str, facts: dict[str, Any], certificate: Certificate) -> str:
         f"{title}: {_ports(facts)}",
         *(f"  {label:<12}{value}" for label, value in _totals(facts)),
         "time",
-        *(f"  {label:<12}{value}" for label, value in _times(facts)),
+        *(f"  {label:<12}{value}" for label, value in time_lines(model)),
         "certificate",
-        *(f"  {label:<12}{value}" for label, value in certificate_lines(certificate)),
+        *(f"  {label:<12}{value}" for label, value in certificate_lines(model.certificate)),
         "layers",
         *_columns([("name", "kind", "reads", "size", "parameters"), *layers]),
         "program",
@@ -163,28 +163,6 @@ def _totals(facts: dict[str, Any]) -> Iterable[tuple[str, str]]:
         yield "limit", times["limit"]
         yield "measured", f"{times['step_us']:.2f} us a lone step, {times['run_us_per_frame']:.2f} us a frame in a run"
     yield "digest", facts["digest"]
-
-
-def _times(facts: dict[str, Any]) -> Iterable[tuple[str, str]]:
-    """What a frame and an output are, and when."""
-    given, answered, rate_hz = facts["input"], facts["output"], facts["rate_hz"]
-    yield "frame", "a token id" if given["kind"] == "token" else _steps_text(given["steps"], given["channels"])
-    heads = ", ".join(f"{head['name']} {head['size']}" for head in answered["heads"])
-    yield "output", _steps_text(answered["steps"], answered["size"] // answered["steps"]) + (heads and f": {heads}")
-    if rate_hz:
-        steps = f", {rate_hz * given['steps']:g} steps" if given["steps"] > 1 else ""
-        yield "rate", f"{rate_hz:.6g} frames{steps} a second"
-    delay = answered["delay"]
-    late = f" ({delay / rate_hz:.3g} s)" if rate_hz and delay else ""
-    yield (
-        "delay",
-        f"{delay} frame{'s' if delay > 1 else ''}{late}: output n belongs to frame n - {delay}" if delay else "none",
-    )
-
-
-def _steps_text(n_steps: int, n_values: int) -> str:
-    values = f"{n_values:,} value{'s' if n_values > 1 else ''}"
-    return values if n_steps == 1 else f"{n_steps:,} steps of {values}"
 
 
 def _size(layer: dict[str, Any]) -> str:

@@ -98,7 +98,7 @@ def test_each_head_is_judged_by_its_own_size():
     assert certificate.max_abs_error == max(head.max_abs_error for head in certificate.heads.values())
     assert certificate.max_rel_error == max(head.max_rel_error for head in certificate.heads.values())
     theirs = np.array([[1e6, 1.0]])
-    ours = theirs + [0.0, 0.01]  # within the tolerance of the larger head only
+    ours = theirs + np.array([0.0, 0.01])  # within the tolerance of the larger head only
     assert compare(ours, theirs).passed
     found = compare(ours, theirs, [("large", 1), ("small", 1)])
     assert not found.passed
