@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from streamrnn.audio.audio_input import AudioInput
+from streamrnn.audio.reframer import Reframer
+from streamrnn.audio.resampler import Resampler
 from streamrnn.engine.engine import Engine
 from streamrnn.engine.gaps import Gaps
 from streamrnn.engine.overload import Skipped
@@ -14,6 +17,8 @@ from streamrnn.kernels.warmup import warmup
 from streamrnn.limits import Limits
 from streamrnn.model.card import Card
 from streamrnn.model.file import load_model
+from streamrnn.model.frontend.attach import with_frontend
+from streamrnn.model.frontend.frontend import Frontend
 from streamrnn.model.model import Model
 from streamrnn.model.spec import Activation, Head, Node, Spec
 
@@ -24,14 +29,18 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Activation",
+    "AudioInput",
     "Card",
     "Engine",
+    "Frontend",
     "Gaps",
     "Head",
     "Limits",
     "Model",
     "Node",
     "Output",
+    "Reframer",
+    "Resampler",
     "Session",
     "Skipped",
     "Spec",
@@ -40,6 +49,7 @@ __all__ = [
     "from_torch",
     "load_model",
     "warmup",
+    "with_frontend",
 ]
 
 
