@@ -26,15 +26,17 @@ def narrowing_loss(model: Model, precision: Literal["bfloat16", "int8"], frames:
         frames: (n, input_size) float32 that the model takes, stepped as one sequence.
 
     Returns:
-        The largest error, and root mean squares of errors and of the float32 outputs, over all n outputs.
+        The largest error, and root mean squares of errors and of the float32 outputs, over all n outputs; the first
+        ones, which belong to no frame where outputs come late, do not count.
     """
-    exact = play(model.with_precision("float32"), frames, CHUNK_FRAMES).astype(np.float64)
-    error = play(model.with_precision(precision), frames, CHUNK_FRAMES) - exact
+    late = min(model.spec.delay, len(frames) - 1)
+    exact = play(model.with_precision("float32"), frames, CHUNK_FRAMES)[late:].astype(np.float64)
+    error = play(model.with_precision(precision), frames, CHUNK_FRAMES)[late:] - exact
     return Loss(
         max_abs_error=finite(np.abs(error).max()),
         rms_error=finite(np.sqrt(np.mean(error**2))),
         rms_output=finite(np.sqrt(np.mean(exact**2))),
-        n_frames=len(frames),
+        n_frames=len(error),
     )
 
 

@@ -146,7 +146,7 @@ class _Pairing:
         return ours[:n], theirs[:n]
 
     def _pooled(self, frames: FloatArray, ys: FloatArray) -> tuple[Rows, Rows]:
-        """Sequences of several lengths; the shorter ones may be too short for the original."""
+        """Sequences of several lengths; those that are too short for the original, by its own word, are left out."""
         longest = len(frames)
         if self._n_steps:
             longest, rest = divmod(self._n_steps, self._traced.frame_steps)
@@ -163,9 +163,11 @@ class _Pairing:
                 raise
             except Exception:  # whatever the framework says of a sequence that is too short
                 continue
-        self.lengths = self.lengths or tuple(sorted(found))
-        order = sorted(found)
-        return ys[[n - 1 for n in order]].astype(np.float64), np.array([found[n] for n in order])
+        lengths = sorted(found)
+        while len(lengths) > 1 and not np.isfinite(found[lengths[0]]).all():  # a mean of nothing, say
+            del lengths[0]
+        self.lengths = self.lengths or tuple(lengths)
+        return ys[[n - 1 for n in lengths]].astype(np.float64), np.array([found[n] for n in lengths])
 
     def _answer(self, frames: FloatArray) -> Rows:
         return self._joined(self._original.answer([self._as_input(frames)])[0])
