@@ -30,7 +30,12 @@ MAX_NAMES = 12
 
 
 def from_keras(
-    path_or_model: str | Path | Any, *, card: Card | None = None, example: Any = None, frame_steps: int = 0
+    path_or_model: str | Path | Any,
+    *,
+    card: Card | None = None,
+    example: Any = None,
+    frame_steps: int = 0,
+    is_forced: bool = False,
 ) -> Model:
     """The model that computes what a Keras 3 model computes in inference, one frame at a time.
 
@@ -41,8 +46,10 @@ def from_keras(
         path_or_model: a `.keras` archive, a folder written with `zipped=False`, or a live `keras.Model`. The dimension
             after the batch is the time; an input (batch, channels) has none: each frame is one of it.
         card: description; its certificate is replaced.
-        example: one input, with or without the batch of one; the frames compared have its mean and deviation.
+        example: one input, with or without the batch of one; it is compared too, and the random frames have its mean and
+            deviation.
         frame_steps: steps of the input in a frame, a multiple of what an output needs; 0 for just that.
+        is_forced: keep a model whose answers differ; its certificate then says that it failed.
 
     Raises:
         ModelFileError: no such archive, or a damaged one.
@@ -57,7 +64,7 @@ def from_keras(
         raise ModelFileError(f"the configuration and the variables do not fit: {error!r}") from error
     is_token = "int" in _input_of(config)[1] or traced.draft.spec.nodes[0].n_tokens > 0
     original = original_of(config, archive.file, archive.version, heads, is_token)
-    return prove(traced, original, card=card, like=_like(traced, example))
+    return prove(traced, original, card=card, like=_like(traced, example), is_forced=is_forced)
 
 
 def _read(archive: Archive, frame_steps: int) -> tuple[Config, Traced, dict[int, str]]:

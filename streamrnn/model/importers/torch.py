@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["from_state_dict", "from_torch"]
 
 
-def from_torch(module: nn.Module, *, card: Card | None = None, example: Any = None) -> Model:
+def from_torch(module: nn.Module, *, card: Card | None = None, example: Any = None, is_forced: bool = False) -> Model:
     """The model that computes what `module` computes in eval mode, one frame at a time.
 
     The order of the layers, the activations in between and the way the module is called are guessed, and each guess is
@@ -33,7 +33,8 @@ def from_torch(module: nn.Module, *, card: Card | None = None, example: Any = No
         module: its layers are among those of `docs/reference/importing.md`; not modified.
         card: description; its certificate is replaced.
         example: the argument of one call, or the tuple of them, with the frames of one sequence in a batch of one; only
-            calls of its shape are tried, on frames of its mean and deviation.
+            calls of its shape are tried, on it and on frames of its mean and deviation.
+        is_forced: keep the closest guess where none agrees; its certificate then says that it failed.
 
     Raises:
         OptionError: the example has no place for one sequence of frames.
@@ -50,8 +51,8 @@ def from_torch(module: nn.Module, *, card: Card | None = None, example: Any = No
     else:
         calls, like = example_calls(module, example, node.size, is_token)
     with one_thread():
-        match = find_match(itertools.chain([first], drafts), calls, like)
+        match = find_match(itertools.chain([first], drafts), calls, like, is_forced)
         model = Model(match.draft.spec, match.draft.tensors)
-        certificate = certify(model, match, f"torch {torch.__version__}", like)
+        certificate = certify(model, match, f"torch {torch.__version__}", like, is_forced)
     frames = draw_frames(model, N_FRAMES, 3, like)
     return with_narrowing(model.with_card(msgspec.structs.replace(card or Card(), certificate=certificate)), frames)
