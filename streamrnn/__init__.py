@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from streamrnn.audio.audio_input import AudioInput
@@ -23,7 +24,9 @@ from streamrnn.model.model import Model
 from streamrnn.model.spec import Activation, Head, Node, Spec
 
 if TYPE_CHECKING:
+    from streamrnn.model.importers.keras import from_keras
     from streamrnn.model.importers.onnx.importer import from_onnx
+    from streamrnn.model.importers.rtneural import from_rtneural
     from streamrnn.model.importers.torch import from_state_dict, from_torch
 
 __version__ = "0.1.0"
@@ -46,7 +49,9 @@ __all__ = [
     "Skipped",
     "Spec",
     "StreamrnnError",
+    "from_keras",
     "from_onnx",
+    "from_rtneural",
     "from_state_dict",
     "from_torch",
     "load_model",
@@ -65,4 +70,7 @@ def __getattr__(name: str) -> Any:
         from streamrnn.model.importers import torch as importer
 
         return getattr(importer, name)
+    if name in {"from_keras", "from_rtneural"}:
+        module = import_module(f"streamrnn.model.importers.{name.removeprefix('from_')}")
+        return getattr(module, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

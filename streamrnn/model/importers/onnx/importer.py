@@ -14,7 +14,7 @@ from streamrnn.kernels.packing import FloatArray
 from streamrnn.model.card import Card
 from streamrnn.model.importers.onnx.contract import Contract, TimeAxis, contracts_of
 from streamrnn.model.importers.onnx.graph import OnnxGraph, graph_of, load_proto
-from streamrnn.model.importers.onnx.original import original_of, runner_of
+from streamrnn.model.importers.onnx.original import RunError, original_of, runner_of
 from streamrnn.model.importers.onnx.replay import Replay
 from streamrnn.model.importers.onnx.states import roles_of
 from streamrnn.model.importers.onnx.values import Value
@@ -83,8 +83,8 @@ def from_onnx(
                 continue
             original = None if runner is None else original_of(runner, graph, contract, names)
             return prove(traced, original, card=card, like=_like(traced, example))
-        except (UnsupportedError, SpecError) as error:
-            refused.append((contract, error.message))
+        except (UnsupportedError, SpecError, RunError) as error:
+            refused.append((contract, str(error)))
     raise _refusal(refused)
 
 
@@ -132,12 +132,8 @@ def _is_padded(traced: Traced) -> bool:
 
 
 def _like(traced: Traced, example: Any) -> FloatArray | None:
-    """The example as frames (n, input_size)."""
-    if example is None or traced.draft.spec.nodes[0].n_tokens:
-        return None
-    rows = traced.input.rows(np.asarray(example)).astype(np.float32)
-    n = len(rows) // traced.frame_steps
-    return rows[: n * traced.frame_steps].reshape(n, -1) if n else None
+    """The example as steps (n, values of a step)."""
+    return None if example is None else traced.input.rows(np.asarray(example)).astype(np.float32)
 
 
 def _refusal(refused: Sequence[tuple[Contract, str]]) -> UnsupportedError:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from streamrnn.errors import UnsupportedError
 from streamrnn.model.importers.onnx.cells import CELLS, DEFAULT
 from streamrnn.model.importers.onnx.contract import Contract
 from streamrnn.model.importers.onnx.graph import Array, OnnxGraph, Operation
@@ -20,6 +19,10 @@ if TYPE_CHECKING:
 Run = Callable[[Mapping[str, Array]], dict[str, Array]]
 IGNORED = ("activation_alpha", "activation_beta", "clip", "input_forget")
 """Attributes of recurrent operations that the reference does not look at."""
+
+
+class RunError(Exception):
+    """The graph does not run on what it was given."""
 
 
 def runner_of(source: str | Path | bytes | onnx.ModelProto, proto: onnx.ModelProto, graph: OnnxGraph) -> tuple[str, Run] | None:  # fmt: skip
@@ -42,7 +45,7 @@ def runner_of(source: str | Path | bytes | onnx.ModelProto, proto: onnx.ModelPro
         try:
             return dict(zip(names, session.run(None, dict(inputs)), strict=True))
         except Exception as error:  # onnxruntime has one for each of its codes
-            raise UnsupportedError(f"onnxruntime cannot run the graph so: {str(error)[:300]}") from None
+            raise RunError(f"onnxruntime cannot run the graph so: {str(error)[:300]}") from None
 
     return f"onnxruntime {onnxruntime.__version__}", run
 
@@ -59,7 +62,10 @@ def _reference(proto: onnx.ModelProto, graph: OnnxGraph) -> tuple[str, Run] | No
         return None
 
     def run(inputs: Mapping[str, Array]) -> dict[str, Array]:
-        found: Any = evaluator.run(None, dict(inputs))
+        try:
+            found: Any = evaluator.run(None, dict(inputs))
+        except Exception as error:
+            raise RunError(f"onnx.reference cannot run the graph so: {str(error)[:300]}") from None
         return dict(zip(evaluator.output_names, found, strict=True))
 
     return f"onnx.reference {onnx.__version__}", run

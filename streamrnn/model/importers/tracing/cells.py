@@ -105,7 +105,7 @@ class Cells(Maths):
             if y.stream is not None:
                 last = replace(y, shape=(size,), stream=None, layout=(0,) if size != 1 else (), n_inner=0,
                                is_pooled=True, node=f"{y.node} (last state)")  # fmt: skip
-                if i == 0 and not y.delay:
+                if i == 0 and self.ends_with_input(y):
                     kept = [n if d not in {time} else 1 for d, n in enumerate(y.shape)]
                     value = self.latest(y)
                     assert value.shape == tuple(kept)
