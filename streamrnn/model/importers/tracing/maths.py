@@ -71,11 +71,10 @@ class Maths(Shapes):
             bounds = (scalar, largest) if kind == "maximum" else (-largest, scalar)
             return self.map("clamp", x, *bounds, name=name)
         value = np.asarray(value, np.float64)
-        scale, shift = np.ones_like(value), np.zeros_like(value)
-        if kind in {"mul", "div"}:
-            scale = value if kind == "mul" else 1.0 / value
+        if kind in {"add", "sub"}:
+            scale, shift = np.ones_like(value), value if kind == "add" else -value
         else:
-            shift = value if kind == "add" else -value
+            scale, shift = value if kind == "mul" else 1.0 / value, np.zeros_like(value)
         if scalar is not None and not grows:
             return self.map("linear_map", x, scale.ravel()[0], shift.ravel()[0], name=name)
         return self.affine(x, scale, shift, name=name)
