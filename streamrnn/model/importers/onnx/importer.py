@@ -86,8 +86,9 @@ def from_onnx(
             return prove(traced, original, card=card, like=_like(traced, example))
         except (UnsupportedError, SpecError, RunError) as error:
             refused.append((contract, str(error)))
-            if not contract.n_steps and "n_steps" in getattr(error, "fields", {}):
-                waiting.insert(0, contract.at(error.fields["n_steps"]))
+            n_steps = error.fields.get("n_steps") if isinstance(error, UnsupportedError) else None
+            if isinstance(n_steps, int) and not contract.n_steps:
+                waiting.insert(0, contract.at(n_steps))
     raise _refusal(refused)
 
 
@@ -141,7 +142,9 @@ def _like(traced: Traced, example: Any) -> FloatArray | None:
 
 def _refusal(refused: Sequence[tuple[Contract, str]]) -> UnsupportedError:
     if not refused:
-        raise OptionError("no dimension of the frames can be time; say which (time_axis=), or that each call is a frame")
+        raise OptionError(
+            "no dimension of the frames can be time; say which (time_axis=), or that each call is a frame"
+        )
     if len({message for _, message in refused}) == 1:
         return UnsupportedError(refused[0][1])
     lines = "".join(f"\n  {contract}: {message}" for contract, message in refused)
