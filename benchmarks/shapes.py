@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from typing import Any
 
 import torch
 from torch import nn
@@ -41,6 +42,30 @@ class RnnoiseShape(nn.Module):
         return torch.sigmoid(self.gain(joined)), torch.sigmoid(self.voice(joined))
 
 
+class RnnoiseFrames(nn.Module):
+    """The same net, one frame a call: what the windows have seen and the states of the GRUs come in and go out."""
+
+    def __init__(self, whole: RnnoiseShape) -> None:
+        super().__init__()
+        self.whole = whole
+
+    def forward(self, x: torch.Tensor, seen1: torch.Tensor, seen2: torch.Tensor, *states: torch.Tensor) -> Any:
+        """x (1, 65); seen1 (1, 65, 2), seen2 (1, 128, 2); three states (1, 1, 384)."""
+        net = self.whole
+        seen1 = torch.cat([seen1, x.unsqueeze(2)], 2)
+        x = torch.tanh(net.conv1(seen1))
+        seen2 = torch.cat([seen2, x], 2)
+        x = torch.tanh(net.conv2(seen2)).transpose(1, 2)
+        parts, new = [x], []
+        for gru, state in zip((net.gru1, net.gru2, net.gru3), states, strict=True):
+            x, state = gru(x, state)
+            parts.append(x)
+            new.append(state)
+        joined = torch.cat(parts, -1)
+        outputs = torch.sigmoid(net.gain(joined)), torch.sigmoid(net.voice(joined))
+        return *outputs, seen1[..., 1:], seen2[..., 1:], *new
+
+
 class SileroShape(nn.Module):
     """(1, 576) and a state (2, 1, 128) to the chance of voice (1, 1) and the state."""
 
@@ -67,7 +92,7 @@ class SileroShape(nn.Module):
         return x.mean(2), torch.cat([h, c])
 
 
-def rnnoise_shape(dynamo: bool = False) -> tuple[nn.Module, bytes]:
+def rnnoise_shape(dynamo: bool = False) -> tuple[RnnoiseShape, bytes]:
     """The module, seeded, and its ONNX file with the time left open."""
     torch.manual_seed(0)
     module = RnnoiseShape().eval().requires_grad_(False)
@@ -77,6 +102,17 @@ def rnnoise_shape(dynamo: bool = False) -> tuple[nn.Module, bytes]:
         return module, exported(module, example, dynamo=True, dynamic_shapes=shapes, output_names=["gain", "voice"])
     axes = {"x": {1: "time"}, "gain": {1: "time_out"}, "voice": {1: "time_out"}}
     return module, exported(module, example, input_names=["x"], output_names=["gain", "voice"], dynamic_axes=axes)
+
+
+def rnnoise_frames() -> tuple[bytes, dict[str, tuple[int, ...]]]:
+    """The ONNX file of one frame a call, and the shapes of its inputs; each but x comes back as `NAME_out`."""
+    module, _ = rnnoise_shape()
+    shapes = {"x": (1, 65), "seen1": (1, 65, 2), "seen2": (1, 128, 2)}
+    shapes |= {f"h{i}": (1, 1, 384) for i in (1, 2, 3)}
+    example = tuple(torch.zeros(shape) for shape in shapes.values())
+    names = ["gain", "voice", *(f"{name}_out" for name in shapes if name != "x")]
+    frames = RnnoiseFrames(module).eval()
+    return exported(frames, example, input_names=list(shapes), output_names=names), shapes
 
 
 def silero_shape(dynamo: bool = False) -> tuple[nn.Module, bytes]:

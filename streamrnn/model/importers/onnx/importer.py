@@ -40,6 +40,7 @@ def from_onnx(
     outputs: Sequence[str] = (),
     time_axis: TimeAxis = "auto",
     frame_steps: int = 0,
+    is_forced: bool = False,
 ) -> Model:
     """The model that computes what an ONNX graph computes, one frame at a time.
 
@@ -58,6 +59,7 @@ def from_onnx(
         outputs: names of the outputs to keep; by default all but states.
         time_axis: the dimension of the frames that is time; "call" where each call is one frame.
         frame_steps: steps of the input in a frame, a multiple of what an output needs; 0 for just that.
+        is_forced: keep a model that differs, its certificate saying so.
 
     Raises:
         OptionError: an option fits the graph in no way, or one is missing to tell the inputs apart.
@@ -83,7 +85,7 @@ def from_onnx(
                 waiting.append(replace(contract, is_guess=False))
                 continue
             original = None if runner is None else original_of(runner, graph, contract, names)
-            return prove(traced, original, card=card, like=_like(traced, example))
+            return prove(traced, original, card=card, like=_like(traced, example), is_forced=is_forced)
         except (UnsupportedError, SpecError, RunError) as error:
             refused.append((contract, str(error)))
             n_steps = error.fields.get("n_steps") if isinstance(error, UnsupportedError) else None
