@@ -122,7 +122,9 @@ def certify(model: Model, match: Match, framework: str, like: FloatArray | None 
     frames = draw_frames(model, N_FRAMES, 2, like)
     plays = [play(model, frames, chunk) for chunk in CHUNKINGS]
     assert all(np.array_equal(plays[0].view(np.uint32), ys.view(np.uint32)) for ys in plays)
-    answers = match.call.run(frames, model.output_size)
+    answers = _try(match.call, frames, model.output_size)
+    if isinstance(answers, str):
+        raise _no_match(1, {match.call.name: answers})
     error, largest = error_of(plays[0], answers)
     if error > TOLERANCE * max(1.0, largest):
         raise _no_match(1, {match.call.name: f"differs by {error:.2g} over {N_FRAMES} frames"})

@@ -8,7 +8,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any, Literal
 
 from streamrnn.errors import OptionError, UnsupportedError
-from streamrnn.model.importers.torch_calls import arity, dtype_of, hiddens, is_batch_first
+from streamrnn.model.importers.torch_calls import arity, dtype_of, hiddens
 
 if TYPE_CHECKING:
     import torch
@@ -138,7 +138,7 @@ def _places(module: nn.Module, shape: tuple[int, ...], options: Options) -> list
         if d is None and options.time_dim != "frame":
             raise OptionError(f"time_dim: expected a dimension of {shape}, or 'frame', got {options.time_dim!r}")
         return [] if d is None else [d]
-    usual = {1: [0], 2: [0, 1], 3: [1, 0, 2] if is_batch_first(module) else [0, 1, 2], 4: [2, 3, 1, 0]}
+    usual = {1: [0], 2: [0, 1], 3: [0, 1, 2] if _is_sequence_first(module) else [1, 2, 0], 4: [2, 3, 1, 0]}
     order = usual.get(len(shape), list(range(len(shape))))
     return [d for d in order if shape[d] != 1] or order
 
@@ -212,6 +212,7 @@ def _readers(module: nn.Module) -> Iterator[Reader]:
             seen[("channels", child.in_channels)] = None
         elif isinstance(child, nn.BatchNorm1d):
             seen[("channels", child.num_features)] = None
+            seen[("last", child.num_features)] = None
     yield from list(seen)[:N_READERS]
 
 
@@ -228,19 +229,24 @@ def _frame_layouts(reader: Reader) -> Iterator[tuple[tuple[int, ...], bool]]:
 def _layouts(module: nn.Module, reader: Reader) -> Iterator[tuple[tuple[int, ...], bool]]:
     """Shapes of a whole sequence, with -1 for its steps."""
     kind, n = reader
-    sequence_first: list[tuple[int, ...]] = [(-1, 1, n), (1, -1, n)]
-    if is_batch_first(module):
-        sequence_first.reverse()
     shapes: list[tuple[int, ...]]
-    if kind == "tokens":
-        shapes = [(-1, 1), (1, -1), (-1,)]
-        if is_batch_first(module):
-            shapes[:2] = reversed(shapes[:2])
-    elif kind == "channels":
-        shapes = [(1, n, -1), (n, -1), (1, -1, n), (-1, 1, n), (-1, n)]
+    if kind == "channels":
+        shapes = [(1, n, -1), (n, -1), (1, -1, n)]
     else:
-        shapes = [*sequence_first, (-1, n), (1, n, -1), (n, -1)]
+        tail = () if kind == "tokens" else (n,)
+        shapes = [(1, -1, *tail), (-1, *tail)]
+        if _is_sequence_first(module):
+            shapes.insert(0, (-1, 1, *tail))
+        if kind == "last":
+            shapes += [(1, n, -1), (n, -1)]
     if n == 1 and kind != "tokens":
         shapes += [(1, -1), (-1,)]
     for shape in shapes:
         yield shape, kind == "tokens"
+
+
+def _is_sequence_first(module: nn.Module) -> bool:
+    """Whether a recurrent layer takes the time before the batch: without one, the first of two is always the batch."""
+    from torch import nn
+
+    return any(isinstance(child, nn.RNNBase) and not child.batch_first for child in module.modules())

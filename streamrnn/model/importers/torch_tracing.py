@@ -22,7 +22,7 @@ from streamrnn.model.importers.torch_modules import check_tensors
 from streamrnn.model.importers.torch_states import Leaf, leaves_of, states_of
 from streamrnn.model.importers.tracing.graph import Traced
 from streamrnn.model.importers.tracing.layers import Trace
-from streamrnn.model.importers.tracing.symbol import Symbol
+from streamrnn.model.importers.tracing.symbol import MisreadError, Symbol
 from streamrnn.model.model import Model
 from streamrnn.model.spec import MAX_SIZE
 
@@ -36,29 +36,61 @@ MOST_ROWS = 2000
 
 
 def import_graph(module: nn.Module, *, card: Card | None, example: Any, options: Options) -> Model:
-    """The model of the first way to call `module` whose graph can be streamed.
+    """The model of the way to call `module` that is meant, traced and proved.
+
+    The first call that the forward takes decides, unless a layer of it runs along another dimension. Where another
+    call is possible too and would make another model, the caller is asked.
 
     Raises:
         OptionError: the example or an option is no such thing.
         NoCallError: the forward took no call.
-        UnsupportedError: names the layer and the reason.
+        UnsupportedError: names the layer and the reason; or two calls may be meant.
     """
     for path, child in module.named_modules():
         check_tensors(child, path)
-    refusal: UnsupportedError | None = None
+    misread: UnsupportedError | None = None
     faults: dict[str, str] = {}
+    found: list[Reading] = []
     for contract in contracts_of(module, example, options):
+        if found and contract.stream is None:
+            break
         answer = _tried(module, contract)
         if isinstance(answer, str):
             faults.setdefault(contract.call, answer)
             continue
         try:
-            return _import(module, contract, answer, card, example)
+            found.append(_read(module, contract, answer))
+        except MisreadError as error:
+            misread = misread or error
         except UnsupportedError as error:
-            refusal = refusal or error
-    if refusal is not None:
-        raise refusal
-    raise _no_call(module, example, faults)
+            if not found:
+                raise _with_hint(error, contract, options) from error
+    if found:
+        _check_alike(found)
+        return _proved(module, found[0], card, example)
+    raise misread or _no_call(module, example, faults)
+
+
+def _with_hint(error: UnsupportedError, contract: Contract, options: Options) -> UnsupportedError:
+    """The refusal, and how to say that the call is another one."""
+    if options != Options():
+        return error
+    return UnsupportedError(
+        f"{error.message}. It was called as {contract.call}; if that is not meant, give example= and time_dim=",
+        **error.fields,
+    )
+
+
+def _check_alike(found: Sequence[Reading]) -> None:
+    first = found[0]
+    for other in found[1:]:
+        ours, theirs = first.traced.draft, other.traced.draft
+        same = ours.spec == theirs.spec and all(np.array_equal(t, theirs.tensors[k]) for k, t in ours.tensors.items())
+        if not same:
+            raise UnsupportedError(
+                f"{first.contract.call} and {other.contract.call} are both possible and make different models; say "
+                "which dimension is the time (time_dim), or give an example"
+            )
 
 
 def _tried(module: nn.Module, contract: Contract) -> Any:
@@ -100,29 +132,46 @@ class Outputs:
     states: dict[int, int]
 
 
-def _import(module: nn.Module, contract: Contract, answer: Any, card: Card | None, example: Any) -> Model:
-    import torch
+@dataclass(frozen=True)
+class Reading:
+    """A module called in one way, and what came of it."""
 
+    contract: Contract
+    traced: Traced
+    outputs: Outputs
+    answered: Sequence[Leaf]
+
+
+def _read(module: nn.Module, contract: Contract, answer: Any) -> Reading:
+    """Trace the graph of one call.
+
+    Raises:
+        MisreadError: the call is not meant so.
+        UnsupportedError: names what cannot be streamed.
+    """
     given, answered = leaves_of(contract.rest), leaves_of(answer)
     states = states_of(module, contract, given, answered)
-    twin = own_copy(module)
-    program = export(twin, (contract.frames(module), *contract.rest))
+    program = export(own_copy(module), (contract.frames(module), *contract.rest))
     trace = Trace(READING)
     x = trace.input(contract.shape, contract.stream, MAX_SIZE if contract.is_token else 0)
     symbols = {} if contract.stream is not None else _state_symbols(trace, contract, given, states)
-    inputs = [x, *(symbols.get(i, leaf.value) for i, leaf in enumerate(given))]
-    results = Walk(program, trace, inputs).run()
+    results = Walk(program, trace, [x, *(symbols.get(i, leaf.value) for i, leaf in enumerate(given))]).run()
     heads = _heads(answered, results, set(states.values()))
-    back = {_state_name(i): _symbol(results[place]) for i, place in states.items() if i in symbols}
     traced = trace.finish(
         {name: _symbol(results[place]) for name, place in heads.items()},
-        back,
+        {_state_name(i): _symbol(results[place]) for i, place in states.items() if i in symbols},
         contract.options.frame_steps if contract.stream is not None else 0,
     )
-    original = Original(
-        f"torch {torch.__version__}", _answering(module, contract, Outputs(heads, states), answered), contract.call
-    )
-    return prove(traced, original, card=card, like=_like(traced, contract, example))
+    return Reading(contract, traced, Outputs(heads, states), answered)
+
+
+def _proved(module: nn.Module, reading: Reading, card: Card | None, example: Any) -> Model:
+    import torch
+
+    contract = reading.contract
+    answer = _answering(module, contract, reading.outputs, reading.answered)
+    original = Original(f"torch {torch.__version__}", answer, contract.call)
+    return prove(reading.traced, original, card=card, like=_like(reading.traced, contract, example))
 
 
 def _state_symbols(

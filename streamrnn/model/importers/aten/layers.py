@@ -9,7 +9,7 @@ import numpy as np
 
 from streamrnn.errors import UnsupportedError
 from streamrnn.model.importers.aten.table import Call, Refused, constant, op
-from streamrnn.model.importers.tracing.symbol import Constant, Symbol
+from streamrnn.model.importers.tracing.symbol import Constant, MisreadError, Symbol
 
 Cell = Literal["rnn", "lstm", "gru"]
 FLOAT32_EPS = float(np.finfo(np.float32).eps)
@@ -88,7 +88,7 @@ def _step(
     if not isinstance(x, Symbol):
         raise UnsupportedError("it reads a constant")
     if x.stream is not None:
-        raise UnsupportedError(
+        raise MisreadError(
             f"a cell of one step reads {x.shape}, of which dimension {x.stream} is the time; give its module frame by "
             "frame, with a state that is handed in and back"
         )
