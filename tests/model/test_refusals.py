@@ -40,7 +40,10 @@ REFUSED = {
         lambda: nn.Sequential(nn.Conv1d(3, 4, 1), nn.InstanceNorm1d(4)),
         ["InstanceNorm1d at '1'", "time"],
     ),
-    "transposed": (lambda: nn.Sequential(nn.ConvTranspose1d(3, 4, 2, 2)), ["how many values"]),
+    "transposed": (
+        lambda: nn.Sequential(nn.Conv1d(3, 4, 1), nn.ConvTranspose1d(4, 4, 2, 2)),
+        ["ConvTranspose1d at '1'", "more steps"],
+    ),
     "lp pool": (
         lambda: nn.Sequential(nn.Conv1d(3, 4, 1), nn.AdaptiveAvgPool1d(3)),
         ["AdaptiveAvgPool1d at '1'", "one"],

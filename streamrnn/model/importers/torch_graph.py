@@ -68,10 +68,11 @@ class Walk:
         program: from `export`.
         trace: that grows.
         inputs: what each user input is, in order: a symbol, a tensor, or what else there was.
+        is_written: whether cells of one step are written out.
     """
 
-    def __init__(self, program: ExportedProgram, trace: Trace, inputs: Sequence[Any]) -> None:
-        self._trace = trace
+    def __init__(self, program: ExportedProgram, trace: Trace, inputs: Sequence[Any], is_written: bool = False) -> None:
+        self._trace, self._is_written = trace, is_written
         self._values: dict[str, Any] = {}
         self._program = program
         self._place(inputs)
@@ -136,7 +137,8 @@ class Walk:
     def _replayed(self, node: fx.Node, args: Any, kwargs: Any) -> Any:
         target = str(node.target)
         handler = find(target)
-        call = Call(target.rpartition(".")[0], self._trace, _shape_of(node.meta.get("val")), _path(node))
+        shape = _shape_of(node.meta.get("val"))
+        call = Call(target.rpartition(".")[0], self._trace, shape, _path(node), self._is_written)
         try:
             bound = inspect.signature(handler).bind(call, *_as_arrays(args), **_as_arrays(kwargs))
         except TypeError as error:

@@ -20,7 +20,7 @@ from streamrnn.model.importers.torch_contract import Contract, NoCallError, Opti
 from streamrnn.model.importers.torch_graph import Walk, as_array, export, first_line
 from streamrnn.model.importers.torch_modules import check_tensors
 from streamrnn.model.importers.torch_states import Leaf, leaves_of, states_of
-from streamrnn.model.importers.tracing.graph import Traced
+from streamrnn.model.importers.tracing.graph import ChangedStateError, Traced
 from streamrnn.model.importers.tracing.layers import Trace
 from streamrnn.model.importers.tracing.symbol import MisreadError, Symbol
 from streamrnn.model.model import Model
@@ -28,6 +28,7 @@ from streamrnn.model.spec import MAX_SIZE
 
 if TYPE_CHECKING:
     from torch import nn
+    from torch.export import ExportedProgram
 
 Array = NDArray[Any]
 READING = "the graph of its forward"
@@ -152,10 +153,21 @@ def _read(module: nn.Module, contract: Contract, answer: Any) -> Reading:
     given, answered = leaves_of(contract.rest), leaves_of(answer)
     states = states_of(module, contract, given, answered)
     program = export(own_copy(module), (contract.frames(module), *contract.rest))
+    try:
+        return _traced(program, contract, given, answered, states)
+    except ChangedStateError:
+        return _traced(program, contract, given, answered, states, is_written=True)
+
+
+def _traced(
+    program: ExportedProgram, contract: Contract, given: Sequence[Leaf], answered: Sequence[Leaf],
+    states: dict[int, int], is_written: bool = False,
+) -> Reading:  # fmt: skip
     trace = Trace(READING)
     x = trace.input(contract.shape, contract.stream, MAX_SIZE if contract.is_token else 0)
     symbols = {} if contract.stream is not None else _state_symbols(trace, contract, given, states)
-    results = Walk(program, trace, [x, *(symbols.get(i, leaf.value) for i, leaf in enumerate(given))]).run()
+    inputs = [x, *(symbols.get(i, leaf.value) for i, leaf in enumerate(given))]
+    results = Walk(program, trace, inputs, is_written).run()
     heads = _heads(answered, results, set(states.values()))
     traced = trace.finish(
         {name: _symbol(results[place]) for name, place in heads.items()},

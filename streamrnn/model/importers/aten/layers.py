@@ -92,7 +92,7 @@ def _step(
             f"a cell of one step reads {x.shape}, of which dimension {x.stream} is the time; give its module frame by "
             "frame, with a state that is handed in and back"
         )
-    if any(isinstance(s, Symbol) and s.ids is None for s in initial):
+    if call.is_written or any(isinstance(s, Symbol) and s.ids is None for s in initial):
         return _written_cell(call, kind, x, list(initial), tensors, options.get("nonlinearity", "tanh"))
     flat = call.trace.reshape(x, [1, x.step_size])
     _, last = call.trace.recurrent(kind, flat, 0, tensors, initial, call.layer or kind, **options)

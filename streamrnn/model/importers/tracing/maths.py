@@ -70,12 +70,11 @@ class Maths(Shapes):
             largest = float(np.finfo(np.float32).max)
             bounds = (scalar, largest) if kind == "maximum" else (-largest, scalar)
             return self.map("clamp", x, *bounds, name=name)
-        scale, shift = {
-            "add": (np.ones_like(value, np.float64), value),
-            "sub": (np.ones_like(value, np.float64), -np.asarray(value, np.float64)),
-            "mul": (value, np.zeros_like(value, np.float64)),
-            "div": (1.0 / np.asarray(value, np.float64), np.zeros_like(value, np.float64)),
-        }[kind]
+        value = np.asarray(value, np.float64)
+        if kind in {"add", "sub"}:
+            scale, shift = np.ones_like(value), value if kind == "add" else -value
+        else:
+            scale, shift = value if kind == "mul" else 1.0 / value, np.zeros_like(value)
         if scalar is not None and not grows:
             return self.map("linear_map", x, scale.ravel()[0], shift.ravel()[0], name=name)
         return self.affine(x, scale, shift, name=name)
