@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from typing import Any
 
+import msgspec
 import numpy as np
 
 import streamrnn
@@ -45,5 +46,5 @@ def measure_losses() -> list[dict[str, Any]]:
             narrow = play(model.with_precision(precision), frames, 64)
             changed = float(np.mean(narrow.argmax(1) != exact.argmax(1))) if model.output_size > 1 else None
             loss = narrowing_loss(model, precision, frames)
-            found.append({"model": name, "precision": precision, "other_argmax": changed, **loss})
+            found.append({"model": name, "precision": precision, "other_argmax": changed, **msgspec.to_builtins(loss)})
     return found

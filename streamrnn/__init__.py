@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from streamrnn.audio.audio_input import AudioInput
+from streamrnn.audio.reframer import Reframer
+from streamrnn.audio.resampler import Resampler
 from streamrnn.engine.engine import Engine
 from streamrnn.engine.gaps import Gaps
 from streamrnn.engine.overload import Skipped
@@ -14,32 +18,43 @@ from streamrnn.kernels.warmup import warmup
 from streamrnn.limits import Limits
 from streamrnn.model.card import Card
 from streamrnn.model.file import load_model
+from streamrnn.model.frontend.attach import with_frontend
+from streamrnn.model.frontend.frontend import Frontend
 from streamrnn.model.model import Model
 from streamrnn.model.spec import Activation, Head, Node, Spec
 
 if TYPE_CHECKING:
+    from streamrnn.model.importers.keras import from_keras
+    from streamrnn.model.importers.rtneural import from_rtneural
     from streamrnn.model.importers.torch import from_state_dict, from_torch
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Activation",
+    "AudioInput",
     "Card",
     "Engine",
+    "Frontend",
     "Gaps",
     "Head",
     "Limits",
     "Model",
     "Node",
     "Output",
+    "Reframer",
+    "Resampler",
     "Session",
     "Skipped",
     "Spec",
     "StreamrnnError",
+    "from_keras",
+    "from_rtneural",
     "from_state_dict",
     "from_torch",
     "load_model",
     "warmup",
+    "with_frontend",
 ]
 
 
@@ -49,4 +64,7 @@ def __getattr__(name: str) -> Any:
         from streamrnn.model.importers import torch as importer
 
         return getattr(importer, name)
+    if name in {"from_keras", "from_rtneural"}:
+        module = import_module(f"streamrnn.model.importers.{name.removeprefix('from_')}")
+        return getattr(module, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

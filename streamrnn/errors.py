@@ -22,6 +22,7 @@
     |-- ModelError              a bad artefact
     |   |-- ModelFileError      a damaged, newer or inconsistent model file
     |   |-- UnsupportedError    a layer or form that cannot be streamed
+    |   |-- UnprovenError       a model that its own certificate says is not what it came from
     |   |-- SpecError           a spec whose nodes or shapes disagree
     |   `-- SnapshotError       a snapshot that is damaged or of another model
     |-- StoreError              the place that keeps snapshots failed: try later
@@ -189,6 +190,12 @@ class UnsupportedError(ModelError):
     """A layer or form that cannot be streamed; the message names it and the reason."""
 
     code = "unsupported"
+
+
+class UnprovenError(ModelError):
+    """A model whose parity certificate says that it does not compute what its original does; names model and error."""
+
+    code = "unproven"
 
 
 class SpecError(ModelError):

@@ -22,6 +22,7 @@ FLOORS = {
     "streamrnn.bundled": 0,
     "streamrnn.kernels": 1,
     "streamrnn.wire": 1,
+    "streamrnn.audio": 2,
     "streamrnn.model": 2,
     "streamrnn.decode": 2,
     "streamrnn.engine": 3,
@@ -54,7 +55,8 @@ EXCEPTIONS = {"streamrnn.kernels.warmup": {"time", "threading"}}
 THIRD_PARTY = {
     "streamrnn.kernels": {"numpy", "numba", "llvmlite"},
     "streamrnn.wire": {"msgspec"},
-    "streamrnn.model": {"numpy", "safetensors", "msgspec", "torch", "onnx"},
+    "streamrnn.model": {"numpy", "safetensors", "msgspec", "torch", "onnx", "h5py", "keras"},
+    "streamrnn.audio": {"numpy"},
     "streamrnn.decode": {"numpy"},
     "streamrnn.engine": {"numpy", "msgspec"},
     "streamrnn": {"numpy"},
@@ -67,7 +69,7 @@ THIRD_PARTY = {
 }
 """What each room may import of the world outside; `training` is free."""
 
-LAZY = frozenset({"torch", "onnx", "streamrnn_client"})
+LAZY = frozenset({"torch", "onnx", "h5py", "keras", "streamrnn_client"})
 """Heavy or optional: within streamrnn never imported at module level."""
 
 

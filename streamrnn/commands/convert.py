@@ -1,31 +1,62 @@
-"""`streamrnn convert`: a model file from what PyTorch saved."""
+"""`streamrnn convert`: a model file from what another framework saved, with a certificate of how far the two differ."""
 
 from __future__ import annotations
 
-import json
-import pickle
-import sys
-import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import typer
 
-from streamrnn.errors import ModelFileError, OptionError, SpecError, UnsupportedError
+from streamrnn.commands.certificate_text import NEVER, certificate_lines
+from streamrnn.commands.example import read_example
+from streamrnn.commands.importing import READERS, TimeAxis, Wish, read_model
+from streamrnn.commands.time_text import time_lines
+from streamrnn.errors import ModelFileError
 
 if TYPE_CHECKING:
     from streamrnn.model.card import Card
     from streamrnn.model.model import Model
 
-PICKLED = (".pt", ".pth")
 OURS = ".safetensors"
+TOLD = ("verdict", "framework", "random", "", "example", "narrow")
+"""Lines of the certificate that are shown; `streamrnn inspect` shows all."""
+
+
+def parse_axis(text: str | None) -> str | None:
+    """Check the value of --time-axis."""
+    if text is not None and text != "frame" and not text.removeprefix("-").isdigit():
+        raise typer.BadParameter(f"expected the number of a dimension, or 'frame', got {text!r}")
+    return text
+
+
+def parse_states(texts: list[str]) -> dict[str, str]:
+    """Read every IN=OUT; a name may stand once."""
+    states: dict[str, str] = {}
+    for text in texts:
+        name, _, back = text.partition("=")
+        if not name or not back or name in states:
+            raise typer.BadParameter(f"expected IN=OUT, each IN once, got {text!r}", param_hint="--state")
+        states[name] = back
+    return states
 
 
 def convert(
     source: Annotated[
-        Path, typer.Argument(metavar="IN", exists=True, dir_okay=False, help="A .pt, .pth or .safetensors file.")
+        Path,
+        typer.Argument(metavar="IN", exists=True, dir_okay=False, help=f"A file ending in {', '.join(READERS)}."),
     ],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="The model file to write, ending in .safetensors.")],
+    example: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            help="Real input, tried beside random frames: .npy or .npz as the network takes it or (frames, values), "
+            ".csv, .wav.",
+        ),
+    ] = None,
     spec: Annotated[
         Path | None,
         typer.Option(
@@ -35,18 +66,50 @@ def convert(
             help="JSON that says which layers the tensors of a state_dict make.",
         ),
     ] = None,
+    time_axis: Annotated[
+        str | None,
+        typer.Option(
+            callback=parse_axis,
+            metavar="N",
+            help="Dimension of the input that is time, from 0, or 'frame' where each call takes one frame.",
+        ),
+    ] = None,
+    frame_steps: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Steps of the input in a frame (default: what one output needs).")
+    ] = 0,
+    state: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="IN=OUT",
+            help="Input IN is a state, handed on from call to call as output OUT; may be given several times.",
+        ),
+    ] = None,
+    name: Annotated[str | None, typer.Option(metavar="NAME", help="The model's name in its card.")] = None,
     card: Annotated[
         Path | None,
         typer.Option(metavar="FILE", exists=True, dir_okay=False, help="JSON with the model's name, units and so on."),
     ] = None,
+    frontend: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Put an audio front end before the model, so that it takes samples."),
+    ] = None,
     trust_pickle: Annotated[
         bool, typer.Option("--trust-pickle", help="Load a whole pickled module, which runs code from the file.")
     ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Write the model even if it differs from the original; it is marked so.")
+    ] = False,
 ) -> None:
-    """Convert a trained network to a model file, and prove it against PyTorch where its module is there.
+    """Convert a trained network to a model file, and prove it against the framework that it came from.
 
-    A .pt or .pth file holds either a whole module (torch.save(module, ...)) or a state_dict, which needs --spec. Its
-    classes are looked for in the current directory too. A .safetensors model file is read, checked and written anew.
+    Reads PyTorch modules and state_dicts (.pt, .pth), archives of torch.export (.pt2), ONNX (.onnx), Keras 3 (.keras),
+    RTNeural (.json), and safetensors. A whole pickled module needs --trust-pickle, and its class in the current
+    directory; a state_dict needs --spec. A .safetensors model file is read, checked and written anew.
+
+    Both are run on random frames, and on yours (--example), and the differences are kept in the file. A model that
+    differs too much is not written.
+
+    Example: streamrnn convert detector.onnx detector.safetensors --example recording.npy
 
     Example: streamrnn convert detector.pt detector.safetensors --trust-pickle
 
@@ -54,106 +117,68 @@ def convert(
     """
     if target.suffix != OURS:
         raise typer.BadParameter(f"expected a file name ending in {OURS}, got {target.name!r}", param_hint="OUT")
-    given = _read_card(card)
-    if source.suffix == OURS:
-        model = _reread(source, spec, given)
-    elif source.suffix in PICKLED:
-        model = _from_pickle(source, spec, given, trust_pickle)
-    else:
-        endings = ", ".join((*PICKLED, OURS))
-        message = f"expected a file ending in one of {endings}, got {source.name!r}; nothing else can be read"
-        raise typer.BadParameter(message, param_hint="IN")
+    axis: TimeAxis | None = "frame" if time_axis == "frame" else None if time_axis is None else int(time_axis)
+    wish = Wish(
+        spec=spec,
+        card=_read_card(card),
+        is_trusted=trust_pickle,
+        example=read_example(example) if example is not None else None,
+        time_axis=axis,
+        frame_steps=frame_steps,
+        states=parse_states(state or []),
+        is_forced=force,
+    )
+    model = read_model(source, wish)
+    if frontend is not None:
+        model = _behind(model, frontend)
+    if name:
+        model = model.with_card(msgspec.structs.replace(model.card, name=name))
     model.save(target)
-    error = model.card.certificate.get("max_abs_error")
-    proof = f", largest error to PyTorch {error:.2e}" if isinstance(error, float) else ""
-    losses = "".join(
-        f"; {name} weights would change outputs by up to {loss['max_abs_error']:.2g}"
-        for name in ("bfloat16", "int8")
-        if isinstance(loss := model.card.certificate.get(name), dict)
-    )
-    typer.echo(
-        f"{target}: {model.n_parameters:,} parameters, {model.input_size} in, {model.output_size} out, "
-        f"{model.state_bytes:,} state bytes a session{proof}{losses}"
-    )
+    _report(model, target)
 
 
 def _read_card(path: Path | None) -> Card | None:
-    if path is None:
-        return None
-    import msgspec
-
     from streamrnn.model.card import Card
 
+    if path is None:
+        return None
     try:
         return msgspec.json.decode(path.read_bytes(), type=Card)
     except msgspec.MsgspecError as error:
         raise ModelFileError(f"{path} is not a model card: {error}") from error
 
 
-def _reread(source: Path, spec: Path | None, card: Card | None) -> Model:
-    import streamrnn
-    from streamrnn.model.narrowing import with_narrowing
-
-    if spec is None:
-        model = streamrnn.load_model(source)
-        return with_narrowing(model.with_card(card) if card else model)
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    try:
-        tensors = load_file(source)
-    except SafetensorError as error:
-        raise ModelFileError(f"{source} is not a readable safetensors file: {error}") from error
-    return _from_tensors(tensors, spec, card)
-
-
-def _from_pickle(source: Path, spec: Path | None, card: Card | None, trusted: bool) -> Model:
+def _behind(model: Model, frontend: str) -> Model:
+    """The model behind a front end, its certificate saying that the front end was not part of the comparison."""
     import streamrnn
 
-    loaded = _load_pickle(source, trusted)
-    if isinstance(loaded, dict):
-        tensors = loaded.get("state_dict", loaded)
-        if spec is None:
-            names = ", ".join(list(tensors)[:6])
-            raise OptionError(f"{source.name} holds a state_dict ({names}, ...), which needs --spec FILE")
-        return _from_tensors(tensors, spec, card)
-    return streamrnn.from_torch(loaded, card=card)
+    whole: Model = streamrnn.with_frontend(model, frontend)
+    proof = model.certificate
+    reading = f"{proof.reading}; behind the front end {frontend!r}, which was not there when it was compared"
+    certificate = msgspec.structs.replace(proof, reading=reading.removeprefix("; ")).plain()
+    return whole.with_card(msgspec.structs.replace(whole.card, certificate=certificate))
 
 
-def _from_tensors(tensors: dict[str, Any], spec: Path, card: Card | None) -> Model:
-    import streamrnn
-
-    try:
-        wanted = json.loads(spec.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise SpecError(f"{spec} is not JSON: {error}") from error
-    if not isinstance(wanted, dict):
-        raise SpecError(f'{spec} must hold an object, such as {{"layers": [{{"kind": "lstm", "name": "lstm"}}]}}')
-    return streamrnn.from_state_dict(tensors, wanted, card=card)
-
-
-def _load_pickle(source: Path, trusted: bool) -> Any:
-    """Load tensors safely; a whole module only when that is wanted, since unpickling it runs code."""
-    try:
-        import torch
-    except ImportError:
-        raise UnsupportedError("reading .pt and .pth needs PyTorch: pip install 'streamrnn[import]'") from None
-    sys.path.append("")  # a pickle names classes of the user's own modules
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch warns of files that are then refused anyway
-            return torch.load(source, map_location="cpu", weights_only=not trusted)
-    except pickle.UnpicklingError as error:
-        if trusted or "weights" not in str(error).lower():
-            raise ModelFileError(f"{source} is damaged or no file of torch.save: {error}") from error
-        raise OptionError(
-            f"{source.name} holds more than tensors, and unpickling runs code from the file: "
-            "if you trust where it came from, add --trust-pickle"
-        ) from None
-    except (AttributeError, ModuleNotFoundError) as error:
-        raise UnsupportedError(
-            f"{source.name} was saved as a whole module, and its class is not found ({error}): "
-            "run in the directory that has the class, or save module.state_dict() and give --spec"
-        ) from None
-    except (RuntimeError, EOFError, ValueError) as error:
-        raise ModelFileError(f"{source} is damaged or no file of torch.save: {error}") from error
+def _report(model: Model, target: Path) -> None:
+    typer.echo(
+        f"{target}: {model.n_parameters:,} parameters, {model.input_size} in, {model.output_size} out, "
+        f"{model.state_bytes:,} state bytes a session"
+    )
+    certificate = model.certificate
+    told = [line for line in certificate_lines(certificate) if line[0] in TOLD]
+    for label, text in (*time_lines(model), *told):
+        typer.echo(f"  {label:<12}{text}")
+    if certificate.fault:
+        typer.echo(
+            f"WARNING: {target} was written by force, but its proof FAILED: {certificate.fault}. "
+            "`streamrnn serve` refuses it unless it is told --force-unproven.",
+            err=True,
+        )
+    elif certificate.passed is None:
+        typer.echo(f"note: certificate {NEVER}; compare some outputs yourself", err=True)
+    elif certificate.n_not_finite:
+        typer.echo(
+            f"note: {certificate.framework} answered NaN or infinity to {certificate.n_not_finite} random frames; "
+            "the verdict is that of the other frames and of the example",
+            err=True,
+        )

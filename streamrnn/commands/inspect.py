@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from streamrnn.commands.certificate_text import certificate_lines
+from streamrnn.commands.node_text import kind_text, options_of
 from streamrnn.commands.precision import parse_precision_name
+from streamrnn.commands.time_text import time_lines
 from streamrnn.model.precision import PrecisionName
 
 if TYPE_CHECKING:
@@ -29,7 +32,10 @@ def inspect(
     measure: Annotated[bool, typer.Option("--measure/--no-measure", help="Also time steps on this machine.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")] = False,
 ) -> None:
-    """Show a model's layers, sizes, state, card and program, and the time of one step beside its limit.
+    """Show a model's time contract, certificate, layers, state, card and program, and a step's time beside its limit.
+
+    The time contract says what a frame is (steps of values), what an output is, and how far it comes behind. The
+    certificate says how far the model is from the network it was converted from, and on which frames that was tried.
 
     Example: streamrnn inspect temperature.safetensors
     """
@@ -37,7 +43,7 @@ def inspect(
 
     model = streamrnn.load_model(file, cast(PrecisionName, precision))
     facts = facts_of(model) | ({"measured": measured(model)} if measure else {})
-    typer.echo(json.dumps(facts, indent=2) if as_json else as_text(file.name, facts))
+    typer.echo(json.dumps(facts, indent=2) if as_json else as_text(file.name, facts, model))
 
 
 def facts_of(model: Model) -> dict[str, Any]:
@@ -46,11 +52,24 @@ def facts_of(model: Model) -> dict[str, Any]:
 
     from streamrnn.kernels.opcodes import N_IN, N_OUT, OPCODE, Op
 
-    program = model.program
+    program, certificate = model.program, model.certificate
     return {
         "digest": model.digest,
-        "input": {"size": model.input_size, "kind": model.input_kind, "n_tokens": model.n_tokens},
-        "output": {"size": model.output_size},
+        "input": {
+            "size": model.input_size,
+            "kind": model.input_kind,
+            "n_tokens": model.n_tokens,
+            "steps": model.input_steps,
+            "channels": model.input_channels,
+        },
+        "output": {
+            "size": model.output_size,
+            "steps": model.output_steps,
+            "heads": [{"name": head.name, "size": head.size} for head in model.spec.heads],
+            "delay": model.delay,
+        },
+        "rate_hz": model.card.rate_hz,
+        "certificate": certificate.plain() | {"fault": certificate.fault},
         "n_parameters": model.n_parameters,
         "state_bytes": model.state_bytes,
         "layers": [_layer(model, i) for i in range(len(model.spec.nodes))],
@@ -68,12 +87,13 @@ def facts_of(model: Model) -> dict[str, Any]:
 def _layer(model: Model, index: int) -> dict[str, Any]:
     node = model.spec.nodes[index]
     own = [tensor for name, tensor in model.tensors.items() if name.rpartition(".")[0] == node.name]
-    notes = [node.nonlinearity] if node.kind == "rnn" else [f"reset {node.reset}"] if node.kind == "gru" else []
     return {
         "name": node.name,
-        "kind": " ".join([node.kind, *notes]),
+        "kind": kind_text(node),
+        "options": options_of(node),
         "reads": list(node.inputs),
         "size": node.size,
+        "steps": node.steps,
         "n_parameters": sum(tensor.size for tensor in own),
     }
 
@@ -105,21 +125,25 @@ def _median_us(call: Any) -> float:
     return sorted(times_ns)[len(times_ns) // 2] / 1e3
 
 
-def as_text(title: str, facts: dict[str, Any]) -> str:
-    """Lay the facts out for people."""
+def as_text(title: str, facts: dict[str, Any], model: Model) -> str:
+    """Lay the facts of a model out for people."""
     layers = [
-        (layer["name"], layer["kind"], ", ".join(layer["reads"]), f"{layer['size']:,}", f"{layer['n_parameters']:,}")
+        (layer["name"], layer["kind"], ", ".join(layer["reads"]), _size(layer), f"{layer['n_parameters']:,}")
         for layer in facts["layers"]
     ]
     ops = [(str(i), op["op"], f"{op['n_in']:,}", f"{op['n_out']:,}") for i, op in enumerate(facts["program"])]
     parts = [
         f"{title}: {_ports(facts)}",
         *(f"  {label:<12}{value}" for label, value in _totals(facts)),
+        "time",
+        *(f"  {label:<12}{value}" for label, value in time_lines(model)),
+        "certificate",
+        *(f"  {label:<12}{value}" for label, value in certificate_lines(model.certificate)),
         "layers",
         *_columns([("name", "kind", "reads", "size", "parameters"), *layers]),
         "program",
         *_columns([("#", "op", "in", "out"), *ops]),
-        *_card_lines(facts["card"]),
+        *_card_lines({key: value for key, value in facts["card"].items() if key != "certificate"}),
     ]
     return "\n".join(parts)
 
@@ -139,6 +163,10 @@ def _totals(facts: dict[str, Any]) -> Iterable[tuple[str, str]]:
         yield "limit", times["limit"]
         yield "measured", f"{times['step_us']:.2f} us a lone step, {times['run_us_per_frame']:.2f} us a frame in a run"
     yield "digest", facts["digest"]
+
+
+def _size(layer: dict[str, Any]) -> str:
+    return f"{layer['size']:,}" if layer["steps"] == 1 else f"{layer['steps']:,} x {layer['size']:,}"
 
 
 def _columns(rows: Sequence[Sequence[str]]) -> list[str]:

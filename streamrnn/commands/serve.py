@@ -137,12 +137,21 @@ def serve(
     drain_ms: Annotated[
         int, typer.Option(min=1, metavar="N", help="On SIGTERM or Ctrl-C, wait this long for clients to finish.")
     ] = DEFAULT.drain_ms,
+    force_unproven: Annotated[
+        bool,
+        typer.Option(
+            "--force-unproven", help="Serve models, too, whose certificate says that they failed their proof."
+        ),
+    ] = False,
 ) -> None:
     """Serve models over a websocket, one live session per client sequence.
 
     Answers frames as soon as every kernel is compiled (see `streamrnn warmup`); until then /v2/health/ready says 503.
     The same port answers GET /v2/health/live, /v2/health/ready, /v2/models and /metrics. SIGHUP reads the model files
     again: new sessions get what is new in them, open ones finish on what they have.
+
+    A model file holds a certificate of how far it is from the network it came from (see `streamrnn inspect`). One that
+    failed is refused, at the start and by SIGHUP; one that was never compared is served, and the log says so.
 
     With --state or --store a session outlives the server: it is saved as it goes, and a client that comes back after a
     crash or a restart goes on with the same outputs, bit for bit.
@@ -176,7 +185,9 @@ def serve(
 
     key = snapshot_key_file.read_bytes() if snapshot_key_file else None
     models = load()
-    raise typer.Exit(run(Server(models, host, port, limits, key, load, open_sessions(state, store))))
+    sessions = open_sessions(state, store)
+    server = Server(models, host, port, limits, key, load, sessions, is_forced=force_unproven)
+    raise typer.Exit(run(server))
 
 
 def open_sessions(state: Path | None, url: str | None) -> Store | None:

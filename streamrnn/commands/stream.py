@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
@@ -78,6 +79,8 @@ def stream(
 ) -> None:
     """Stream frames to a served model; print {"seq": 0, "y": [...]} for each, in order.
 
+    Where the model has several heads, "y" is an object of their values by name.
+
     Outputs go to standard output, progress and a summary of latencies to standard error. Latency runs from the moment a
     frame was due to the moment its output was read; at max rate a frame is due when it is taken from the file.
 
@@ -132,11 +135,13 @@ async def _stream(wish: Wish, frames: CsvFrames, file: int, latency: Latency, ou
     async with streamrnn_client.connect(wish.url) as client:
         session = await client.open(wish.model, window=wish.window_frames)
         source = _due(wish.pace, frames, file, session.input.size, latency)
+        _announce(session.delay)
         latency.started_ns = time.perf_counter_ns()
+        heads = session.heads if len(session.heads) > 1 else ()
         lines: list[str] = []
         async for output in session.stream(source, window=wish.window_frames, chunk=wish.chunk_frames):
             latency.answer()
-            lines.append(to_json(output.seq, output.y))
+            lines.append(to_json(output.seq, output.y, heads))
             if len(lines) >= wish.chunk_frames or not latency.n_in_flight:
                 _write(out, lines)
                 progress.show(latency.n_frames, latency.frames_per_s)
@@ -152,10 +157,24 @@ def _write(out: TextIO, lines: list[str]) -> None:
         lines.clear()
 
 
-def to_json(seq: int, y: Any) -> str:
-    """Write one output as a line; nine digits give back each float32 exactly, and what is not finite is null."""
-    values = ",".join("null" if value - value != 0 else f"{value:.9g}" for value in y.tolist())
-    return f'{{"seq":{seq},"y":[{values}]}}\n'
+def _announce(delay: int) -> None:
+    if delay:
+        print(f"the model looks ahead: output n belongs to frame n - {delay}", file=sys.stderr)
+
+
+def to_json(seq: int, y: Any, heads: Sequence[Any] = ()) -> str:
+    """Write one output as a line; nine digits give back each float32 exactly, and what is not finite is null.
+
+    With `heads` (each with a name and a size) its values stand by head.
+    """
+    values = ["null" if value - value != 0 else f"{value:.9g}" for value in y.tolist()]
+    if not heads:
+        return f'{{"seq":{seq},"y":[{",".join(values)}]}}\n'
+    parts, start = [], 0
+    for head in heads:
+        parts.append(f"{json.dumps(head.name)}:[{','.join(values[start : start + head.size])}]")
+        start += head.size
+    return f'{{"seq":{seq},"y":{{{",".join(parts)}}}}}\n'
 
 
 async def _due(

@@ -66,6 +66,9 @@ class Engine(Queued):
     def add_model(self, name: str, model: Model) -> None:
         """Serve `model` as `name`; compiles or loads the kernels if that was not done yet.
 
+        Any model is taken, also one whose certificate failed: who embeds the engine decides by `model.certificate`. The
+        server refuses such a one.
+
         Raises:
             OptionError: the name is empty or taken.
         """

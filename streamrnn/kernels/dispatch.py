@@ -117,6 +117,8 @@ def apply(op, weights, work, src, dst):
         ops.weighted_taps(src, 4 * column(op, TAP_STEP), column(op, KERNEL), w, bias, dst, n)
     elif opcode == Op.LARGEST_TAP:
         ops.largest_tap(src, 4 * column(op, TAP_STEP), column(op, KERNEL), dst, n)
+    elif opcode == Op.GATHER:
+        ops.gather(src, weights + 4 * column(op, WEIGHTS), dst, column(op, N_IN))
     elif opcode == Op.LAYER_NORM:
         norms.layer_norm(src, dst, column(op, N_IN), weights + 4 * column(op, WEIGHTS))
     else:

@@ -75,44 +75,45 @@ class Op(IntEnum):
     LOG_SOFTMAX = 26
     LAYER_NORM = 27  # N_IN (exact) values less their mean, over sqrt(variance + eps), eps at weights
     RMS_NORM = 28  # N_IN (exact) values over sqrt(mean square + eps), eps at weights
+    GATHER = 29  # work[src + weights[j]] -> work[dst + j] for N_IN places j
 
-    TANH = 29  # work[src] -> work[dst], and so are the maps below; see `model.kinds.MapKind`
-    SIGMOID = 30
-    RELU = 31
-    LEAKY_RELU = 32
-    THRESHOLDED_RELU = 33
-    ELU = 34
-    GELU = 35
-    GELU_TANH = 36
-    SILU = 37
-    MISH = 38
-    HARD_SIGMOID = 39
-    HARD_SWISH = 40
-    CLAMP = 41
-    SOFTPLUS = 42
-    SOFTSIGN = 43
-    EXP = 44
-    LOG = 45
-    SQRT = 46
-    SQUARE = 47
-    ABS = 48
-    RECIPROCAL = 49
-    ERF = 50
-    LINEAR_MAP = 51
+    TANH = 30  # work[src] -> work[dst], and so are the maps below; see `model.kinds.MapKind`
+    SIGMOID = 31
+    RELU = 32
+    LEAKY_RELU = 33
+    THRESHOLDED_RELU = 34
+    ELU = 35
+    GELU = 36
+    GELU_TANH = 37
+    SILU = 38
+    MISH = 39
+    HARD_SIGMOID = 40
+    HARD_SWISH = 41
+    CLAMP = 42
+    SOFTPLUS = 43
+    SOFTSIGN = 44
+    EXP = 45
+    LOG = 46
+    SQRT = 47
+    SQUARE = 48
+    ABS = 49
+    RECIPROCAL = 50
+    ERF = 51
+    LINEAR_MAP = 52
 
-    RNN_TANH = 52  # h = tanh(work[src]) -> state, work[dst]
-    RNN_RELU = 53
-    LSTM = 54  # gates i f g o at src, state h then c -> state, work[dst]
-    GRU = 55  # gates xn r z hn at src (reset after the matmul), state h -> state, work[dst]
-    GRU_RESET = 56  # sigmoid(work[src]) * h -> work[dst]: the reset before the matmul
-    GRU_BEFORE = 57  # gates z n at src, state h -> state, work[dst]
-    SSM = 58
+    RNN_TANH = 53  # h = tanh(work[src]) -> state, work[dst]
+    RNN_RELU = 54
+    LSTM = 55  # gates i f g o at src, state h then c -> state, work[dst]
+    GRU = 56  # gates xn r z hn at src (reset after the matmul), state h -> state, work[dst]
+    GRU_RESET = 57  # sigmoid(work[src]) * h -> work[dst]: the reset before the matmul
+    GRU_BEFORE = 58  # gates z n at src, state h -> state, work[dst]
+    SSM = 59
     # Selective scan: x at src, delta at src2 (LENGTH values each), B then C (N_IN values each, padded) at src + LAG;
     # weights: N_IN rows of A (n wide), then D; state: N_IN rows of h (n wide) -> state, work[dst]
-    RUNNING_MEAN = 59  # of N_IN (exact) values; state: mean (n), then the number of steps -> work[dst] = mean
-    RUNNING_MAX = 60  # state: the largest so far (n) -> state, work[dst]
-    RUNNING_STATS = 61  # state: mean (n), sum of squared deviations (n), number -> work[dst] = mean (n), deviation (n)
-    RUNNING_NORM = 62  # the same state -> work[dst] = (x - mean) / sqrt(variance + eps), eps at weights
+    RUNNING_MEAN = 60  # of N_IN (exact) values; state: mean (n), then the number of steps -> work[dst] = mean
+    RUNNING_MAX = 61  # state: the largest so far (n) -> state, work[dst]
+    RUNNING_STATS = 62  # state: mean (n), sum of squared deviations (n), number -> work[dst] = mean (n), deviation (n)
+    RUNNING_NORM = 63  # the same state -> work[dst] = (x - mean) / sqrt(variance + eps), eps at weights
 
 
 WRITES_STATE = frozenset(

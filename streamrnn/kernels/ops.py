@@ -6,7 +6,7 @@ padding of its result is never read (a linear op reads exactly `N_IN` inputs).
 
 from streamrnn.kernels.activations import relu, sigmoid, tanh
 from streamrnn.kernels.jit import inlined, outlined
-from streamrnn.kernels.memory import load, load_first, store, store_first, store_scalar
+from streamrnn.kernels.memory import load, load_first, load_scalar, store, store_first, store_scalar
 from streamrnn.kernels.opcodes import Op
 from streamrnn.kernels.simd import VECTOR_BYTES, WIDTH, broadcast, fma, is_zero, larger, select_less, smaller
 
@@ -128,3 +128,10 @@ def largest_tap(src, tap_bytes, n_taps, dst, n):
         for k in range(1, n_taps):
             largest = larger(largest, load(src + k * tap_bytes + j))
         store(dst + j, largest)
+
+
+@outlined
+def gather(src, places, dst, n):
+    """`dst[j] = src[places[j]]` for `n` (exact) places, float32 numbers that the compiler wrote."""
+    for j in range(0, 4 * n, 4):
+        store_scalar(dst + j, load_scalar(src + 4 * int(load_scalar(places + j))))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 Plain = str | int | float | bool | None
@@ -19,8 +21,8 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
         rate_hz: frames a second that the model was trained for.
         units: physical units by input or output name.
         provenance: data, seed, command, versions, date, figures.
-        certificate: the parity certificate: largest error against the framework it came from, on which inputs; and what
-            `bfloat16` and `int8` weights would add to it.
+        certificate: the parity certificate as plain values, see `model.certificate`: largest error against the
+            framework it came from, on which inputs; and what `bfloat16` and `int8` weights would add to it.
         licence, attribution: of the model file.
     """
 
@@ -32,6 +34,6 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     rate_hz: float | None = None
     units: dict[str, str] = {}
     provenance: dict[str, Plain2] = {}
-    certificate: dict[str, Plain2] = {}
+    certificate: dict[str, Any] = {}
     licence: str = ""
     attribution: str = ""

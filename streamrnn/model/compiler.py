@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
+from msgspec import structs
 
 from streamrnn.kernels.opcodes import Op, Precision
 from streamrnn.kernels.packing import FloatArray, padded
 from streamrnn.model.cells import write_cell
 from streamrnn.model.checks import BINARY, CELLS, MAPS, NORMS, POOLS, RUNNING, SOFTS, check
-from streamrnn.model.places import Place, copied, copy, dense, reserve, whole
+from streamrnn.model.places import Place, copied, copy, dense, reserve
 from streamrnn.model.program import Program, Writer
 from streamrnn.model.recurrences import write_diagonal, write_min_gru, write_running, write_ssm
 from streamrnn.model.spec import Activation, Node, Spec
-from streamrnn.model.states import Tensors, write_map
+from streamrnn.model.states import State, Tensors, keep_state, write_map
 from streamrnn.model.tensors import check_tensors, tensor_shapes
 from streamrnn.model.windows import write_conv, write_delay, write_pool
+
+MAX_COPIES = 4
+"""Copies that make up a gather; where it takes more, it goes value by value in one op."""
 
 
 def compile_program(spec: Spec, tensors: Mapping[str, FloatArray], precision: Precision = Precision.FLOAT32) -> Program:
@@ -39,7 +44,7 @@ class _Compiler:
         self._tensors = tensors
         self._writer = Writer(precision)
         self._places: dict[str, Place] = {}
-        self._kept: dict[str, tuple[int, int]] = {}
+        self._kept: dict[str, tuple[State, int]] = {}
 
     def compile(self) -> Program:
         for node in self._spec.nodes:
@@ -55,7 +60,8 @@ class _Compiler:
             node = self._spec.node(name)
             if node.inputs[0] in self._places:
                 source = dense(self._writer, self._places[node.inputs[0]])
-                self._writer.op(Op.STORE_STATE, src=source.offset, n_in=node.steps * node.size, state=state)
+                self._writer.op(Op.STORE_STATE, src=source.offset, n_in=node.steps * node.size, state=state.h)
+                state.hold()
                 self._writer.scan(first)
                 del self._kept[name]
 
@@ -128,9 +134,10 @@ class _Compiler:
                 return dst
             case "previous":
                 dst = reserve(writer, node.steps, node.size, is_dense=True)
-                state = writer.keep(node.name, node.steps * node.size)
+                n_frames = -(-node.hold // node.steps)  # a value is kept and held as a whole
+                state = keep_state(writer, structs.replace(node, hold=n_frames), {"": node.steps * node.size}, {})
                 self._kept[node.name] = (state, writer.n_ops)
-                writer.op(Op.LOAD_STATE, dst=dst.offset, n_in=node.steps * node.size, state=state)
+                writer.op(Op.LOAD_STATE, dst=dst.offset, n_in=node.steps * node.size, state=state.h)
                 return dst
             case "delay":
                 return write_delay(writer, node, sources[0])
@@ -150,24 +157,24 @@ class _Compiler:
                 source = sources[0]
                 return replace(
                     source, offset=source.step(node.start), steps=node.steps, pitch=node.stride * source.pitch,
-                    is_part=True,
                 )  # fmt: skip
             case "fold":
                 source = dense(writer, sources[0])
-                return Place(source.offset, 1, node.size, padded(node.size), source.is_part)
+                return Place(source.offset, 1, node.size, padded(node.size))
             case _:
                 assert node.kind == "unfold"
-                return Place(sources[0].offset, node.steps, node.size, node.size, is_part=True)
+                return Place(sources[0].offset, node.steps, node.size, node.size)
 
     def _gathered(self, node: Node, source: Place) -> Place:
-        """One copy for each run of neighbouring indices."""
+        """One copy for each run of neighbouring indices, if they are few."""
         dst = reserve(self._writer, node.steps, node.size)
-        start = 0
-        for i in range(1, node.size + 1):
-            if i == node.size or node.index[i] != node.index[i - 1] + 1:
-                n = i - start
-                copy(self._writer, source.part(node.index[start], n), dst.part(start, n))
-                start = i
+        starts = [i for i in range(node.size) if i == 0 or node.index[i] != node.index[i - 1] + 1]
+        if len(starts) > MAX_COPIES:
+            places = self._writer.weights.vector(np.array(node.index, np.float32))
+            self._at_each_step(Op.GATHER, source, dst, n_in=node.size, weights=places)
+            return dst
+        for start, end in pairwise([*starts, node.size]):
+            copy(self._writer, source.part(node.index[start], end - start), dst.part(start, end - start))
         return dst
 
     def _joined(self, node: Node, sources: list[Place]) -> Place:
@@ -210,21 +217,20 @@ class _Compiler:
         return dst
 
     def _over_channels(self, node: Node, source: Place, tensors: Tensors) -> Place:
-        """Softmaxes and norms; these write to the padding of what they read."""
+        """Softmaxes and norms; of groups, one op for all where there is one step, else one for each."""
         writer = self._writer
+        dst = reserve(writer, node.steps, node.size)
         eps = writer.weights.vector(np.array([node.eps], np.float32))
         if node.kind in SOFTS:
-            source, dst = whole(writer, source), reserve(writer, node.steps, node.size)
             self._at_each_step(Op[node.kind.upper()], source, dst, n_in=node.size, weights=eps)
             return dst
         op = Op.RMS_NORM if node.kind == "rms_norm" else Op.LAYER_NORM
         size = node.size // (node.groups if node.kind == "group_norm" else 1)
-        normed = reserve(writer, node.steps, node.size)
-        for start in range(0, node.size, size):
-            part = whole(writer, source if size == node.size else source.part(start, size))
-            dst = normed if size == node.size else reserve(writer, node.steps, size)
-            self._at_each_step(op, part, dst, n_in=size, weights=eps)
-            if dst is not normed:
-                copy(writer, dst, normed.part(start, size))
+        if node.steps == 1:
+            groups = (replace(value, steps=node.size // size, size=size, pitch=size) for value in (source, dst))
+            self._at_each_step(op, *groups, n_in=size, weights=eps)
+        else:
+            for start in range(0, node.size, size):
+                self._at_each_step(op, source.part(start, size), dst.part(start, size), n_in=size, weights=eps)
         bias = tensors.get("bias", np.zeros(node.size, np.float32))
-        return self._scaled(node, normed, tensors["weight"], bias)
+        return self._scaled(node, dst, tensors["weight"], bias)

@@ -14,6 +14,7 @@ import safetensors.numpy
 from streamrnn.errors import ModelFileError, SpecError
 from streamrnn.kernels.packing import FloatArray
 from streamrnn.model.card import Card
+from streamrnn.model.certificate import Certificate
 from streamrnn.model.model import Model
 from streamrnn.model.precision import PrecisionName
 from streamrnn.model.spec import Spec
@@ -69,8 +70,8 @@ def load_model(path: str | Path, precision: PrecisionName = "float32") -> Model:
 
     Raises:
         OptionError: there is no such precision.
-        ModelFileError: it is no model file, is damaged, truncated or of a newer version, or its tensors do not fit the
-            spec; names the tensor.
+        ModelFileError: it is no model file, is damaged, truncated or of a newer version, its tensors do not fit the
+            spec (names the tensor), or its certificate cannot be read.
         OSError: it cannot be read.
     """
     blob = Path(path).read_bytes()
@@ -90,7 +91,8 @@ def load_model(path: str | Path, precision: PrecisionName = "float32") -> Model:
     try:
         arrays = {name: np.asarray(tensor) for name, tensor in tensors.items()}
         model = Model(header.spec, arrays, header.card, precision)
-    except SpecError as error:
+        Certificate.of(header.card.certificate)
+    except (SpecError, ModelFileError) as error:
         raise ModelFileError(f"{path}: {error.message}") from error
     if hashlib.sha256(top.metadata[METADATA_KEY].encode()).hexdigest() != top.metadata.get(DIGEST_KEY):
         raise ModelFileError(f"{path}: spec or card are damaged: their text does not match its digest")

@@ -14,6 +14,7 @@ import numpy as np
 from streamrnn.errors import SpecError
 from streamrnn.kernels.packing import FloatArray
 from streamrnn.model.card import Card
+from streamrnn.model.certificate import Certificate
 from streamrnn.model.compiler import compile_program
 from streamrnn.model.precision import PrecisionName, parse_precision
 from streamrnn.model.program import Program
@@ -87,6 +88,11 @@ class Model:
         return node.steps * node.size
 
     @property
+    def output_steps(self) -> int:
+        """Steps of the output's own rate in an output; the values of each stand together."""
+        return self.spec.node(self.spec.output).steps
+
+    @property
     def heads(self) -> tuple[Head, ...]:
         """Named parts of an output, in order; one of the whole output where the spec names none."""
         return self.spec.heads or (Head("output", self.output_size),)
@@ -118,6 +124,15 @@ class Model:
     def labels(self) -> tuple[str, ...]:
         """One label an output, or none."""
         return self.card.labels
+
+    @property
+    def certificate(self) -> Certificate:
+        """The parity certificate in the card, read.
+
+        Raises:
+            ModelFileError: it cannot be read; one from a model file can.
+        """
+        return Certificate.of(self.card.certificate)
 
     @property
     def n_parameters(self) -> int:

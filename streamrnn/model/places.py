@@ -16,14 +16,12 @@ class Place:
     Attributes:
         offset: of the first step (float32 elements).
         pitch: elements from one step to the next.
-        is_part: whether it is a part of another value: what stands behind its channels is not padding.
     """
 
     offset: int
     steps: int
     size: int
     pitch: int
-    is_part: bool = False
 
     @property
     def extent(self) -> int:
@@ -41,7 +39,7 @@ class Place:
 
     def part(self, start: int, size: int) -> Place:
         """Channels from `start` on."""
-        return replace(self, offset=self.offset + start, size=size, is_part=True)
+        return replace(self, offset=self.offset + start, size=size)
 
     def source(self) -> Source:
         """What a matrix product reads."""
@@ -66,17 +64,10 @@ def copy(writer: Writer, source: Place, dst: Place) -> None:
 
 
 def copied(writer: Writer, source: Place, is_dense: bool = False) -> Place:
-    """A copy of a value, whole and with padding of its own."""
+    """A copy of a value."""
     dst = reserve(writer, source.steps, source.size, is_dense)
     copy(writer, source, dst)
     return dst
-
-
-def whole(writer: Writer, source: Place) -> Place:
-    """The value itself, or a copy where an op that writes to its padding would write to a neighbour."""
-    if source.is_part or (source.steps > 1 and source.pitch < padded(source.size)):
-        return copied(writer, source)
-    return source
 
 
 def dense(writer: Writer, source: Place) -> Place:

@@ -50,11 +50,11 @@ class State:
 
 
 def keep_state(writer: Writer, node: Node, parts: Mapping[str, int], tensors: Tensors) -> State:
-    """Reserve the parts of a state (name and size) with their initial values."""
+    """Reserve the parts of a state (name and size; a lone part may have none) with their initial values."""
     offsets, initial = [], []
     for name, size in parts.items():
         values = tensors.get(f"initial_{name}", np.zeros(size, np.float32))
-        offsets.append(writer.keep(f"{node.name}.{name}", size, values))
+        offsets.append(writer.keep(f"{node.name}.{name}" if name else node.name, size, values))
         initial.append(np.pad(values, (0, padded(size) - size)))
     whole = np.concatenate(initial)
     counter = writer.keep(f"{node.name}.held", 1) if node.hold else 0

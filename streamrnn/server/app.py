@@ -14,6 +14,7 @@ from streamrnn.errors import OptionError
 from streamrnn.kernels.warmup import warmup
 from streamrnn.limits import Limits
 from streamrnn.model.model import Model
+from streamrnn.server.admission import admit, newer_of
 from streamrnn.server.connection import Connection
 from streamrnn.server.front import STOPPING, Front
 from streamrnn.server.keeper import Keeper
@@ -47,12 +48,14 @@ class Server:
         load: reads the models again for `reload`; called in a thread.
         store: where sessions outlive this server; it is owned by the server from here on, and closed with it.
         on_turn: told of every turn in a session's life, see `serving.roster`.
+        is_forced: serve models whose certificate failed, too; else they are refused, here and by `reload`.
 
     Attributes:
         is_stopping: a stop was begun.
 
     Raises:
         OptionError: a model's name cannot be used on the wire, or the key is too short.
+        UnprovenError: a model's certificate failed.
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class Server:
         load: Load | None = None,
         store: Store | None = None,
         on_turn: OnTurn | None = None,
+        is_forced: bool = False,
     ) -> None:
         self.limits = limits or Limits()
         self._load = load
@@ -72,9 +76,11 @@ class Server:
         self.host = host
         self.port = port
         self.models = dict(models)
-        for name in self.models:
+        self._is_forced = is_forced
+        for name, model in self.models.items():
             if not 1 <= len(name) <= self.limits.max_id_chars:
                 raise OptionError(f"a model name must have 1 to {self.limits.max_id_chars} characters, got {name!r}")
+            admit(name, model, is_forced)
         n_helpers = self.limits.max_threads - 1
         self._helpers = ThreadPoolExecutor(n_helpers, "step") if n_helpers else None
         engine = Engine(limits=self.limits, helpers=self._helpers, snapshot_key=snapshot_key)
@@ -162,7 +168,7 @@ class Server:
     def reload(self) -> None:
         """Read the models again, in a thread: new sessions get what is new, open ones finish on what they have.
 
-        Whatever goes wrong is logged, and the models that are served go on.
+        Whatever goes wrong is logged, and the models that are served go on; so does one whose new version is unproven.
         """
         if self._load is None or self._is_loading or not self.ready.is_set():
             log.warning("not reloading: %s", "no models to read again" if self._load is None else "not ready, or at it")
@@ -252,7 +258,7 @@ class Server:
         if fault is not None:
             log.error("not reloaded, the models that are served go on: %s", fault)
             return
-        newer = [name for name in self.models.keys() & models.keys() if _differ(self.models[name], models[name])]
+        newer = newer_of(self.models, models, self._is_forced)
         for name in newer:
             self.hub.engine.replace_model(name, models[name])
             self.models[name] = models[name]
@@ -281,7 +287,3 @@ class Server:
             self.front.unready_reason = None
             self.ready.set()
             log.info("ready: %s", ", ".join(sorted(self.models)))
-
-
-def _differ(a: Model, b: Model) -> bool:
-    return a.digest != b.digest or a.card != b.card

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from streamrnn.limits import Limits
 from streamrnn.model.model import Model
-from streamrnn.wire.messages import Opened, Port
+from streamrnn.wire.messages import Head, Opened, Port
 
 if TYPE_CHECKING:
     from streamrnn.serving.hosted import Hosted
@@ -22,12 +22,19 @@ def input_port(model: Model) -> Port:
         kind=model.input_kind,
         n_tokens=model.n_tokens if model.input_kind == "token" else 0,
         names=tuple(model.card.input_names),
+        steps=model.input_steps,
     )
 
 
 def output_port(model: Model) -> Port:
     """Describe what an output is."""
-    return Port(size=model.output_size, names=tuple(model.card.output_names))
+    return Port(
+        size=model.output_size,
+        names=tuple(model.card.output_names),
+        steps=model.output_steps,
+        heads=tuple(Head(head.name, head.size) for head in model.spec.heads),
+        delay=model.delay,
+    )
 
 
 def opened(hosted: Hosted, resumed: bool, resume_token: str, is_durable: bool) -> Opened:

@@ -130,13 +130,27 @@ class Close(Message, frozen=True, tag="close"):
 # ---- server to client
 
 
+class Head(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
+    """A named part of an output: the next `size` of its values."""
+
+    name: str
+    size: int
+
+
 class Port(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
-    """A model's input or output: `kind` is `dense` (float32 values) or `token` (one id in `[0, n_tokens)`)."""
+    """A model's input or output: `kind` is `dense` (float32 values) or `token` (one id in `[0, n_tokens)`).
+
+    Its `size` values are `steps` steps, one after the other. Of an output: its `heads` in order, if there are several;
+    it belongs to the frame `delay` frames before the one that it answers.
+    """
 
     size: int
     kind: Literal["dense", "token"] = "dense"
     n_tokens: int = 0
     names: tuple[str, ...] = ()
+    steps: int = 1
+    heads: tuple[Head, ...] = ()
+    delay: int = 0
 
 
 class Opened(Message, frozen=True, tag="opened"):

@@ -1,4 +1,4 @@
-"""Two small models as files, a server of them in a child process, and the command line as a user runs it."""
+"""Small models as files, a server of them in a child process, and the command line as a user runs it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import streamrnn
-from streamrnn import Card, Model, Node, Spec
+from streamrnn import Card, Head, Model, Node, Spec
 from streamrnn.cli import main
 from streamrnn.commands.demonstration.server import ChildServer
 
@@ -52,19 +52,38 @@ def text_model() -> Model:
     return made_up(Spec(nodes, "out"), shapes, Card(name="text", labels=LABELS))
 
 
+def headed_model() -> Model:
+    """Two heads of a cell that comes a frame late; a frame is two steps of one value."""
+    nodes = (
+        Node("x", "input", 1, steps=2),
+        Node("late", "delay", 1, ("x",), steps=2, lag=2),
+        Node("mean", "mean_pool", 1, ("late",), kernel=2, stride=2),
+        Node("gru", "gru", 4, ("mean",)),
+        Node("speech", "linear", 1, ("gru",)),
+        Node("noise", "linear", 2, ("gru",)),
+        Node("both", "concat", 3, ("speech", "noise")),
+    )
+    shapes: dict[str, tuple[int, ...]] = {"speech.weight": (1, 4), "speech.bias": (1,), "noise.weight": (2, 4)}
+    shapes |= {"gru.weight_ih": (12, 1), "gru.weight_hh": (12, 4), "gru.bias_ih": (12,), "gru.bias_hh": (12,)}
+    shapes |= {"noise.bias": (2,)}
+    spec = Spec(nodes, "both", (Head("speech", 1), Head("noise", 2)), delay=1)
+    return made_up(spec, shapes, Card(name="headed", rate_hz=100.0))
+
+
 @pytest.fixture(scope="session")
 def model_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Files of the two models by name."""
+    """Files of the models by name."""
     folder = tmp_path_factory.mktemp("models")
-    files = {name: folder / f"{name}.safetensors" for name in ("temp", "text")}
+    files = {name: folder / f"{name}.safetensors" for name in ("temp", "text", "headed")}
     sensor_model().save(files["temp"])
     text_model().save(files["text"])
+    headed_model().save(files["headed"])
     return files
 
 
 @pytest.fixture(scope="session")
 def server(model_files: dict[str, Path]) -> Iterator[ChildServer]:
-    """`streamrnn serve` of both."""
+    """`streamrnn serve` of all."""
     streamrnn.warmup()
     with ChildServer(model_files) as running:
         yield running

@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+import streamrnn_client
 
 import streamrnn
 
@@ -63,6 +64,29 @@ def test_rows_from_a_pipe_need_no_header(run, server, model_files):
 def test_tokens_are_frames_too(run, server, model_files):
     done = run("stream", server.url, "text", "--stdin", "--no-header", stdin="3\n1\n4\n1\n5\n")
     np.testing.assert_array_equal(outputs_of(done.stdout), expected_of(model_files["text"], [3, 1, 4, 1, 5]))
+
+
+def test_the_heads_of_an_output_stand_by_name(run, server, model_files):
+    done = run("stream", server.url, "headed", "--stdin", "--no-header", stdin="1,2\n3,4\n5,6\n")
+    assert done.returncode == 0, done.stderr
+    assert "output n belongs to frame n - 1" in done.stderr
+    outputs = [json.loads(line)["y"] for line in done.stdout.splitlines()]
+    model = streamrnn.load_model(model_files["headed"])
+    engine = streamrnn.Engine()
+    engine.add_model("model", model)
+    ys = engine.open("model").run(np.array([[1, 2], [3, 4], [5, 6]], np.float32))
+    assert [list(output) for output in outputs] == [["speech", "noise"]] * 3
+    for name, part in model.split(ys).items():
+        np.testing.assert_array_equal(np.array([output[name] for output in outputs], np.float32), part)
+
+
+async def test_a_session_knows_heads_steps_and_delay(server):
+    async with streamrnn_client.connect(server.url) as client:
+        session = await client.open("headed")
+        assert session.heads == (streamrnn_client.Head("speech", 1), streamrnn_client.Head("noise", 2))
+        assert (session.delay, session.input.steps, session.input.size) == (1, 2, 2)
+        plain = await client.open("temp")
+        assert (plain.heads, plain.delay) == ((streamrnn_client.Head("output", 1),), 0)
 
 
 def test_a_live_pipe_is_answered_at_once(server):
@@ -122,7 +146,7 @@ def test_an_interrupt_ends_with_the_summary(server, recording):
         (("temp",), "", 1, "error [bad_frame]: expected at least one row"),
         (("temp", "--rate", "realtime"), "a\n1\n", 2, "needs a column of times"),
         (("text",), "1.5\n", 1, "error [bad_frame]: expected token ids"),
-        (("nope",), "1\n", 1, "error [unknown_model]: no model named 'nope'; the models are: temp, text"),
+        (("nope",), "1\n", 1, "error [unknown_model]: no model named 'nope'; the models are: headed, temp, text"),
     ],
 )  # fmt: skip
 def test_bad_input_is_one_line(run, server, arguments, stdin, code, expected):

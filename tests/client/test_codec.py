@@ -35,11 +35,11 @@ def as_fields(value: Any) -> Any:
     if isinstance(value, m.Message):
         fields = dataclasses.fields(value)  # type: ignore[arg-type]
         return {"type": value.type, **{field.name: as_fields(getattr(value, field.name)) for field in fields}}
-    if isinstance(value, m.Port):
+    if isinstance(value, m.Port | m.Head):
         return {field.name: as_fields(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, bytes):
         return value.hex()
-    return list(value) if isinstance(value, tuple) else value
+    return [as_fields(item) for item in value] if isinstance(value, tuple) else value
 
 
 @pytest.mark.parametrize("vector", vectors("messages"), ids=named)
@@ -125,7 +125,11 @@ def of_hint(hint: Any) -> st.SearchStrategy[Any]:
     if hint is int:
         return st.integers(bounds.low, bounds.high)
     if hint is m.Port:
-        return st.builds(m.Port, size=st.integers(1, 9), names=st.lists(st.text()).map(tuple))
+        heads = st.lists(st.builds(m.Head, st.text(), st.integers(1, 9)), max_size=3).map(tuple)
+        names = st.lists(st.text()).map(tuple)
+        return st.builds(
+            m.Port, size=st.integers(1, 9), names=names, heads=heads, steps=st.integers(1, 9), delay=st.integers(0, 9)
+        )
     if get_origin(hint) is Literal:
         return st.sampled_from(get_args(hint))
     if get_origin(hint) is tuple:

@@ -51,7 +51,7 @@ def test_the_largest_logit_may_stand_anywhere():
 
 
 def test_its_input_is_left_for_other_nodes():
-    """The op fills the padding of what it reads; the values that others read stay."""
+    """Whatever reads the same values finds them as they were."""
     nodes = (
         Node("input", "input", 5),
         Node("a", "softmax", 5, ("input",)),

@@ -176,14 +176,15 @@ def _maps(i: int, h: int) -> Spec:
     net.add("max", "maximum", i, "div", "gelu")
     net.add("min", "minimum", i, "max", "exp")
     net.add("mul", "mul", i, "min", "mish")
-    net.add("last", "concat", (len(names) + 1) * i, "all", "mul")
+    net.add("scaled", "affine", i)
+    net.add("last", "concat", (len(names) + 1) * i, "all", "scaled")
     return net.build()
 
 
 def _pieces(i: int, h: int) -> Spec:
     """Channels taken apart and put together, a constant, norms of groups and of several steps."""
     net, n = _Net(i + 2, steps=3), 3 * h
-    net.add("late", "previous", i + 2, "input")
+    net.add("late", "previous", i + 2, "input", hold=3)
     net.add("sum", "add", i + 2, "late", "input")
     net.add("gathered", "gather", 4, "sum", index=(1, i + 1, 0, 1))
     net.add("part", "slice", i, "sum", start=1)

@@ -75,7 +75,9 @@ class Reference:
             assert values[node.name].shape == (node.steps, node.size), node
         for node in self.spec.nodes:
             if node.kind == "previous":
-                self.before[node.name] = values[node.inputs[0]]
+                if self.n_seen[node.name] >= node.hold:
+                    self.before[node.name] = values[node.inputs[0]]
+                self.n_seen[node.name] += node.steps
         return values[self.spec.output].reshape(-1)
 
     def run(self, xs: NDArray[np.float32]) -> Array:

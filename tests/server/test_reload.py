@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from streamrnn import Engine, Limits
+from streamrnn import Card, Engine, Limits
 from streamrnn.errors import ModelFileError
 from streamrnn.server.app import Server
 from streamrnn.wire import messages as m
@@ -90,6 +90,20 @@ async def test_what_cannot_be_read_changes_nothing(old, caplog):
         await reloaded(server, caplog, "the models that are served go on: m.safetensors was cut short")
         async with client_of(server.port) as client:
             assert (await client.open(1, "m")).digest == old.digest
+
+
+async def test_a_version_that_failed_its_proof_is_not_swapped_in(old, new, caplog):
+    failed = new.with_card(Card(certificate={"framework": "torch 2", "passed": False, "max_abs_error": 0.5}))
+    async with Server({"m": old}, port=0, limits=LIMITS, load=lambda: {"m": failed}) as server:
+        await reloaded(server, caplog, "reloaded: nothing is new")
+        assert (
+            "the version that is served goes on: model 'm' is not served: it differs from torch 2 by 0.5" in caplog.text
+        )
+        async with client_of(server.port) as client:
+            assert (await client.open(1, "m")).digest == old.digest
+    async with Server({"m": old}, port=0, limits=LIMITS, load=lambda: {"m": failed}, is_forced=True) as server:
+        await reloaded(server, caplog, "reloaded: m")
+        assert "model m is served by force: it differs" in caplog.text
 
 
 async def test_a_server_without_files_says_so(old, caplog):

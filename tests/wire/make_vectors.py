@@ -60,7 +60,7 @@ SERVER: dict[str, m.ServerMessage] = {
         17,
         True,
         m.Port(1, "token", 96, ("id",)),
-        m.Port(2, names=("p0", "p1")),
+        m.Port(2, names=("p0", "p1"), heads=(m.Head("speech", 1), m.Head("größe", 1)), delay=3),
         ("no", "yes"),
         64,
         "x" * 43,
@@ -68,6 +68,9 @@ SERVER: dict[str, m.ServerMessage] = {
         16,
         60_000,
         120_000,
+    ),
+    "opened with steps in a frame": m.Opened(
+        1, "a1b2", "vad", DIGEST, 0, False, m.Port(512, steps=256), m.Port(4, steps=2, delay=1), (), 1024
     ),
     "output": m.Output(1, 0, f32(0.5, -0.25)),
     "output of two": m.Output(300, 70000, f32(0.5, -0.25, 1.0, 2.0), 2),
@@ -103,10 +106,15 @@ def plain(message: Any) -> dict[str, Any]:
         if isinstance(value, bytes):
             shown[name] = value.hex()
         elif isinstance(value, m.Port):
-            shown[name] = {key: _listed(getattr(value, key)) for key in value.__struct_fields__}
+            shown[name] = _port(value)
         else:
             shown[name] = _listed(value)
     return shown
+
+
+def _port(port: m.Port) -> dict[str, Any]:
+    fields = {key: _listed(getattr(port, key)) for key in port.__struct_fields__}
+    return fields | {"heads": [{"name": head.name, "size": head.size} for head in port.heads]}
 
 
 def _listed(value: Any) -> Any:

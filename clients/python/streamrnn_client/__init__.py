@@ -40,7 +40,7 @@ from streamrnn_client.losses import (
     SessionLostError,
     WaitTimeoutError,
 )
-from streamrnn_client.messages import Port
+from streamrnn_client.messages import Head, Port
 from streamrnn_client.news import Reconnected, SessionEvent
 from streamrnn_client.options import Options
 from streamrnn_client.session_options import SessionOptions
@@ -56,6 +56,7 @@ __all__ = [
     "DrainingError",
     "FrameError",
     "HandshakeError",
+    "Head",
     "InternalError",
     "LimitError",
     "LinkError",

@@ -18,13 +18,16 @@ import msgpack  # type: ignore[import-untyped]
 
 from streamrnn_client import messages
 from streamrnn_client.errors import MalformedError, OptionError
-from streamrnn_client.messages import Message, Port, Range
+from streamrnn_client.messages import Head, Message, Port, Range
 
 Check = Callable[[Any], Any]
 """Takes a value off the wire, returns the field's value, or raises ValueError."""
 
+PARTS = (Port, Head)
+"""What stands inside messages: maps without a type."""
+
 PLANS: dict[type[Any], tuple[tuple[str, Any], ...]] = {
-    kind: tuple((field.name, field.default) for field in dataclasses.fields(kind)) for kind in (*messages.ALL, Port)
+    kind: tuple((field.name, field.default) for field in dataclasses.fields(kind)) for kind in (*messages.ALL, *PARTS)
 }
 """Name and default of each field; `dataclasses.MISSING`, which equals nothing else, where there is none."""
 
@@ -163,7 +166,7 @@ class _Table:
 
 
 def _fields(value: Any, payload_out: Callable[[bytes], Any], found: dict[str, Any]) -> dict[str, Any]:
-    """Add to `found`, and return it, the fields of a message or port that do not hold their default."""
+    """Add to `found`, and return it, the fields of a message, or part of one, that do not hold their default."""
     for name, default in PLANS[type(value)]:
         item = getattr(value, name)
         if item == default:
@@ -171,8 +174,9 @@ def _fields(value: Any, payload_out: Callable[[bytes], Any], found: dict[str, An
         if type(item) is bytes:
             item = payload_out(item)
         elif type(item) is tuple:
-            item = list(item)
-        elif type(item) is Port:
+            is_plain = not item or type(item[0]) not in PARTS
+            item = list(item) if is_plain else [_fields(entry, payload_out, {}) for entry in item]
+        elif type(item) in PARTS:
             item = _fields(item, payload_out, {})
         found[name] = item
     return found
@@ -191,8 +195,8 @@ def _check_of(hint: Any, payload_in: Check) -> Check:
         return _text
     if hint is bool:
         return lambda value: _exactly(value, bool)
-    if hint is Port:
-        table = _Table(Port, payload_in)
+    if hint in PARTS:
+        table = _Table(hint, payload_in)
         return lambda value: table.build(_exactly(value, dict))
     if get_origin(hint) is Literal:
         return lambda value: _one_of(value, get_args(hint))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from streamrnn_client.errors import StreamrnnClientError
 from streamrnn_client.ledger import Ledger
 from streamrnn_client.line import Line
-from streamrnn_client.messages import Port
+from streamrnn_client.messages import Head, Port
 
 
 class ClientFacts:
@@ -86,6 +86,17 @@ class SessionFacts:
     def output(self) -> Port:
         """What an output is."""
         return self._ledger.opened.output
+
+    @property
+    def heads(self) -> tuple[Head, ...]:
+        """Named parts of an output, in order; one of the whole output where the model names none."""
+        port = self.output
+        return port.heads or (Head("output", port.size),)
+
+    @property
+    def delay(self) -> int:
+        """Frames by which an output comes behind the frame that it belongs to: the model looks so far ahead."""
+        return self.output.delay
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -160,13 +160,28 @@ class Close(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class Head:
+    """A named part of an output: the next `size` of its values."""
+
+    name: str
+    size: Count
+
+
+@dataclass(frozen=True, slots=True)
 class Port:
-    """A model's input or output: `kind` is `dense` (float32 values) or `token` (one id in `[0, n_tokens)`)."""
+    """A model's input or output: `kind` is `dense` (float32 values) or `token` (one id in `[0, n_tokens)`).
+
+    Its `size` values are `steps` steps, one after the other. Of an output: its `heads` in order, if there are several;
+    it belongs to the frame `delay` frames before the one that it answers.
+    """
 
     size: Count
     kind: Literal["dense", "token"] = "dense"
     n_tokens: Natural = 0
     names: tuple[str, ...] = ()
+    steps: Count = 1
+    heads: tuple[Head, ...] = ()
+    delay: Natural = 0
 
 
 @dataclass(frozen=True, slots=True)

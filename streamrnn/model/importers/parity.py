@@ -1,43 +1,49 @@
-"""Prove that a draft computes what the original computes, and write it down as the parity certificate."""
+"""Find the reading of a module's layers that computes what the module does, and write the parity certificate of it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import msgspec
 import numpy as np
 
 from streamrnn.errors import UnsupportedError
 from streamrnn.kernels.packing import FloatArray
-from streamrnn.model.card import Plain2
+from streamrnn.model.certificate import TOLERANCE, Certificate, Compared
+from streamrnn.model.importers import comparison
+from streamrnn.model.importers.comparison import N_FRAMES, Rows
 from streamrnn.model.importers.layers import Draft
 from streamrnn.model.importers.torch_calls import Answers, Call
 from streamrnn.model.model import Model
 from streamrnn.model.trial import draw_frames, play
 
-TOLERANCE = 1e-4
-"""Largest error accepted, relative to the largest output where that is above 1."""
+__all__ = ["N_FRAMES", "TOLERANCE", "Match", "certify", "find_match"]
+
 GOOD_ENOUGH = 2e-6
 """An error so small that no other reading is tried."""
 N_TRIAL_FRAMES = 17
-N_FRAMES = 256
-CHUNKINGS = (N_FRAMES, 7, 1)
 
 
 @dataclass(frozen=True)
 class Match:
-    """A draft and a call that agree; the error is relative to the largest answer where that is above 1."""
+    """A draft and a call; the error between them is relative to the largest answer where that is above 1."""
 
     draft: Draft
     call: Call
     error: float
 
 
-def error_of(ys: FloatArray, answers: Answers) -> tuple[float, float]:
-    """Largest absolute error over the steps answered, and the largest absolute answer; NaN counts as infinite."""
-    worst = max(float(np.abs(ys[t].astype(np.float64) - answer).max()) for t, answer in answers.items())
-    largest = max(float(np.abs(answer).max()) for answer in answers.values())
-    return (worst, largest) if np.isfinite(worst) else (np.inf, largest)
+def paired(ys: FloatArray, answers: Answers) -> tuple[Rows, Rows]:
+    """Outputs and answers of the steps that were answered, in order."""
+    steps = sorted(answers)
+    return ys[steps].astype(np.float64), np.stack([answers[step] for step in steps])
+
+
+def error_of(found: Compared) -> float:
+    """The largest absolute error; what is not finite counts as infinite."""
+    return np.inf if found.max_abs_error is None or found.n_not_finite else found.max_abs_error
 
 
 class Trial:
@@ -49,6 +55,7 @@ class Trial:
         self._answers: dict[tuple[str, int], Answers | str] = {}
         self._faults: dict[str, tuple[float, str]] = {}
         self._n_drafts = 0
+        self.closest: Match | None = None
 
     def match(self, draft: Draft) -> Match | None:
         """The first call whose answers `draft` gives, or None."""
@@ -64,11 +71,18 @@ class Trial:
             if isinstance(answers, str):
                 self._faults.setdefault(call.name, (np.inf, answers))
                 continue
-            error, largest = error_of(ys, answers)
-            if error <= TOLERANCE * max(1.0, largest):
-                return Match(draft, call, error / max(1.0, largest))
+            found = comparison.compare(*paired(ys, answers))
+            error = error_of(found)
+            match = Match(draft, call, error / max(1.0, found.max_abs_output or 0.0))
+            if found.passed:
+                return match
+            if self.closest is None or match.error < self.closest.error:
+                self.closest = match
             fault = f"differs by {error:.2g} from {draft.reading}"
-            self._faults[call.name] = min(self._faults.get(call.name, (np.inf, "")), (error, fault))
+            if found.n_not_finite:
+                fault = f"answers NaN or infinity to {found.n_not_finite} of {N_TRIAL_FRAMES} frames"
+            known = self._faults.get(call.name)
+            self._faults[call.name] = (error, fault) if known is None or error < known[0] else known
         return None
 
     def refusal(self) -> UnsupportedError:
@@ -76,8 +90,10 @@ class Trial:
         return _no_match(self._n_drafts, {name: fault for name, (_, fault) in self._faults.items()})
 
 
-def find_match(drafts: Iterable[Draft], calls: Sequence[Call], like: FloatArray | None = None) -> Match:
-    """The first reading that is good enough, else the best of those that agree.
+def find_match(
+    drafts: Iterable[Draft], calls: Sequence[Call], like: FloatArray | None = None, is_forced: bool = False
+) -> Match:
+    """The first reading that is good enough, else the best of those that agree; forced, the closest of all.
 
     Raises:
         UnsupportedError: none agrees; says what was tried.
@@ -90,6 +106,8 @@ def find_match(drafts: Iterable[Draft], calls: Sequence[Call], like: FloatArray 
             best = match
             if match.error <= GOOD_ENOUGH:
                 break
+    if best is None and is_forced:
+        best = trial.closest
     if best is None:
         raise trial.refusal()
     return best
@@ -113,40 +131,34 @@ def _no_match(n_drafts: int, report: dict[str, str]) -> UnsupportedError:
     )
 
 
-def certify(model: Model, match: Match, framework: str, like: FloatArray | None = None) -> dict[str, Plain2]:
-    """The parity certificate: the match tried again on more frames, in several chunkings.
+def certify(
+    model: Model, match: Match, framework: str, like: FloatArray | None = None, is_forced: bool = False
+) -> dict[str, Any]:
+    """The parity certificate, as plain values: the match tried again on more frames, in several chunkings.
+
+    Args:
+        model: of the draft that matched.
+        match: found by `find_match`.
+        framework: with its version.
+        like: frames (n, input_size) of the user.
+        is_forced: give the certificate of one that does not hold, too; it says so.
 
     Raises:
         UnsupportedError: the match does not hold on them.
     """
-    frames = draw_frames(model, N_FRAMES, 2, like)
-    plays = [play(model, frames, chunk) for chunk in CHUNKINGS]
-    assert all(np.array_equal(plays[0].view(np.uint32), ys.view(np.uint32)) for ys in plays)
-    answers = _try(match.call, frames, model.output_size)
-    if isinstance(answers, str):
-        raise _no_match(1, {match.call.name: answers})
-    error, largest = error_of(plays[0], answers)
-    if error > TOLERANCE * max(1.0, largest):
-        raise _no_match(1, {match.call.name: f"differs by {error:.2g} over {N_FRAMES} frames"})
-    return {
-        "framework": framework,
-        "passed": True,
-        "max_abs_error": error,
-        "max_rel_error": error / largest if largest else error,
-        "max_abs_output": largest,
-        "tolerance": TOLERANCE,
-        "n_frames": N_FRAMES,
-        "n_compared": len(answers),
-        "call": match.call.name,
-        "reading": match.draft.reading,
-        "frames": _frames_text(model, like),
-        "chunkings": list(CHUNKINGS),
-    }
 
+    def pair(frames: FloatArray, ys: FloatArray) -> tuple[Rows, Rows]:
+        answers = _try(match.call, frames, model.output_size)
+        if isinstance(answers, str):
+            raise _no_match(1, {match.call.name: answers})
+        return paired(ys, answers)
 
-def _frames_text(model: Model, like: FloatArray | None) -> str:
-    if model.n_tokens:
-        return "random token ids"
-    if like is not None and len(like) > 1:
-        return "random normal, of the example's mean and 1 and 3 times its deviation"
-    return "random normal, of deviation 1 and 3 behind the normaliser, if any"
+    blank = comparison.signed(
+        Certificate(framework=framework, call=match.call.name, reading=match.draft.reading), model
+    )
+    found = comparison.certify(comparison.Trial(model, pair, like=like), blank)
+    if not found.passed and not is_forced:
+        raise _no_match(1, {match.call.name: f"{found.fault}, over {N_FRAMES} frames"})
+    if found.n_compared + found.n_not_finite < found.n_frames:
+        found = msgspec.structs.replace(found, is_pooled=True)
+    return found.plain()

@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 
 from streamrnn.errors import UnsupportedError
 from streamrnn.kernels.packing import FloatArray
-from streamrnn.model.card import Card, Plain2
+from streamrnn.model.card import Card
+from streamrnn.model.certificate import TOLERANCE, Certificate
+from streamrnn.model.importers.comparison import N_FRAMES, Rows, Trial, certify, signed
 from streamrnn.model.importers.tracing.graph import Traced
 from streamrnn.model.model import Model
 from streamrnn.model.narrowing import with_narrowing
-from streamrnn.model.trial import draw_frames, play
+from streamrnn.model.trial import draw_frames
 
-TOLERANCE = 1e-4
-"""Largest error accepted, relative to the largest output where that is above 1."""
-N_FRAMES = 256
-CHUNKINGS = (N_FRAMES, 7, 1)
+__all__ = ["N_FRAMES", "TOLERANCE", "Original", "prove"]
+
 POOLED_LENGTHS = (1, 2, 3, 5, 8, 13, 34, 89, N_FRAMES)
 """Lengths, in frames, of the sequences that an original which answers once is tried on."""
 
@@ -33,16 +33,17 @@ class Original:
     """A model in the framework it came from.
 
     Attributes:
-        framework: with its version.
+        framework: with its version, as `torch 2.13.0`.
         answer: begins anew and takes the inputs of one or more calls, its states handed on from call to call; gives
             the outputs of each call, in the order of `Traced.outputs`.
-        call: how it is called, for people. Where its answer is not finite nothing is compared: a sequence may be too
-            short for it.
+        call: how it is called, for people.
+        n_steps: of the input in each call, where it takes no other number; else 0.
     """
 
     framework: str
     answer: Callable[[Sequence[Array]], Sequence[Sequence[Array]]]
     call: str = ""
+    n_steps: int = 0
 
 
 def prove(
@@ -60,84 +61,131 @@ def prove(
         traced: from an importer.
         original: None where the framework is not installed: the certificate then says that nothing was compared.
         card: description; its certificate is replaced.
-        like: frames (n, input_size) whose mean and deviation the frames tried have.
+        like: real frames (n, input_size): tried as they are, beside random ones of their mean and deviation. Rows of
+            single steps are cut into frames.
         n_tokens: where the input holds tokens, how many to try; all by default.
         is_forced: keep a model that differs, its certificate saying so.
 
     Raises:
-        UnsupportedError: the model differs from the original by more than `TOLERANCE`.
+        UnsupportedError: the model differs from the original by more than `TOLERANCE`, or the original answers NaN or
+            infinity, or nothing at all.
     """
     model = Model(traced.draft.spec, traced.draft.tensors)
-    certificate: dict[str, Plain2] = {"reading": traced.draft.reading, "passed": None}
+    like = _as_frames(like, model)
+    blank = signed(_blank(traced, original), model)
     if original is not None:
-        certificate |= _compared(model, traced, original, like)
-        if not certificate["passed"] and not is_forced:
-            raise UnsupportedError(
-                f"the model read as {traced.draft.reading or 'traced'} differs from {original.framework} by "
-                f"{certificate['max_abs_error']:.2g} (largest output {certificate['max_abs_output']:.2g}), "
-                f"more than {TOLERANCE} allows"
-            )
+        heads = [(head.name, symbol.step_size) for head, symbol in zip(model.spec.heads, traced.outputs, strict=False)]
+        pairing = _Pairing(traced, original)
+        trial = Trial(model, pairing, heads, like, pairing.n_frames, n_tokens)
+        blank = msgspec.structs.replace(certify(trial, blank), lengths=pairing.lengths)
+        if not blank.passed and not is_forced:
+            raise UnsupportedError(_refusal(blank))
     frames = draw_frames(model, N_FRAMES, 3, like)
-    return with_narrowing(model.with_card(msgspec.structs.replace(card or Card(), certificate=certificate)), frames)
+    return with_narrowing(model.with_card(msgspec.structs.replace(card or Card(), certificate=blank.plain())), frames)
 
 
-def _compared(model: Model, traced: Traced, original: Original, like: FloatArray | None) -> dict[str, Plain2]:
-    frames = draw_frames(model, N_FRAMES, 2, like)
-    plays = [play(model, frames, chunk) for chunk in CHUNKINGS]
-    assert all(np.array_equal(plays[0].view(np.uint32), ys.view(np.uint32)) for ys in plays)
-    ours, theirs = _matched(traced, original, frames, plays[0])
-    answered = np.isfinite(theirs).all(1)
-    ours, theirs = ours[answered], theirs[answered]
-    difference = float(np.abs(ours - theirs).max()) if ours.size else 0.0
-    error = difference if np.isfinite(difference) else float("inf")
-    largest = float(np.abs(theirs).max()) if ours.size else 0.0
-    return {
-        "framework": original.framework,
-        "call": original.call,
-        "passed": bool(error <= TOLERANCE * max(1.0, largest)) and ours.size > 0,
-        "max_abs_error": error,
-        "max_rel_error": error / largest if largest else error,
-        "max_abs_output": largest,
-        "tolerance": TOLERANCE,
-        "n_frames": N_FRAMES,
-        "n_compared": len(ours),
-        "chunkings": list(CHUNKINGS),
-    }
+def _blank(traced: Traced, original: Original | None) -> Certificate:
+    return Certificate(
+        framework=original.framework if original is not None else "",
+        call=original.call if original is not None else "",
+        reading=traced.draft.reading,
+        delay_steps=traced.output_delay,
+        is_pooled=traced.is_pooled,
+    )
 
 
-def _matched(
-    traced: Traced, original: Original, frames: FloatArray, ys: FloatArray
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Outputs of both, step by step of the output, in one order: two arrays (n, output values of a step)."""
-    n_in = frames.shape[1] // traced.frame_steps
-
-    def as_input(part: FloatArray) -> Array:
-        return traced.input.array(part.reshape(-1, n_in))
-
-    if traced.input.stream is None:
-        answers = original.answer([as_input(frame) for frame in frames])
-        theirs = np.array([_joined(traced, outputs)[0] for outputs in answers])
-        return ys.astype(np.float64), theirs
-    if traced.is_pooled:
-        lengths = [n for n in POOLED_LENGTHS if n <= len(frames)]
-        found = [_joined(traced, original.answer([as_input(frames[:n])])[0])[0] for n in lengths]
-        return ys[[n - 1 for n in lengths]].astype(np.float64), np.array(found)
-    theirs = _joined(traced, original.answer([as_input(frames)])[0])
-    ours = _steps_of(traced, ys)[traced.output_delay :]
-    n = min(len(ours), len(theirs))
-    return ours[:n], theirs[:n]
+def _refusal(certificate: Certificate) -> str:
+    reading = f"the model read as {certificate.reading or 'traced'} cannot be proved: "
+    if not certificate.n_compared and not certificate.n_not_finite:
+        return f"{reading}{certificate.framework} answers nothing to {certificate.n_frames} frames"
+    hint = ""
+    if certificate.n_not_finite and certificate.example is None:
+        hint = "; with an example of real input, this would be judged by the answers to that"
+    return f"{reading}{certificate.fault}{hint}"
 
 
-def _joined(traced: Traced, outputs: Sequence[Array]) -> NDArray[np.float64]:
-    return np.concatenate([head.rows(output) for head, output in zip(traced.outputs, outputs, strict=True)], axis=1)
+def _as_frames(like: FloatArray | None, model: Model) -> FloatArray | None:
+    """Rows as frames (n, input_size), what does not fill one left out."""
+    if like is None or not np.size(like):
+        return None
+    values = np.asarray(like, np.float32).ravel()
+    n = values.size // model.input_size
+    return values[: n * model.input_size].reshape(n, model.input_size) if n else None
 
 
-def _steps_of(traced: Traced, ys: FloatArray) -> NDArray[np.float64]:
-    """Outputs (n_frames, output_size), each head's steps in a row, as steps (n, values of all heads)."""
-    n = int(traced.outputs[0].rate * traced.frame_steps)
-    parts, start = [], 0
-    for head in traced.outputs:
-        size = n * head.step_size
-        parts.append(ys[:, start : start + size].reshape(-1, head.step_size))
-        start += size
-    return np.concatenate(parts, axis=1).astype(np.float64)
+class _Pairing:
+    """Runs the original on frames, and brings its outputs and the model's into one order (a `Pair`)."""
+
+    def __init__(self, traced: Traced, original: Original) -> None:
+        self._traced = traced
+        self._original = original
+        self._n_steps = original.n_steps
+        self.lengths: tuple[int, ...] = ()
+
+    @property
+    def n_frames(self) -> int:
+        """Random frames to be tried: enough for the one length that the original takes."""
+        return max(N_FRAMES, -(-self._n_steps // self._traced.frame_steps))
+
+    def __call__(self, frames: FloatArray, ys: FloatArray) -> tuple[Rows, Rows]:
+        """Outputs of both, step by step of the output: two arrays (n, values of a step)."""
+        traced = self._traced
+        if traced.input.stream is None:
+            answers = self._original.answer([self._as_input(frame) for frame in frames])
+            return ys.astype(np.float64), np.concatenate([self._joined(outputs) for outputs in answers])
+        if len(frames) * traced.frame_steps < self._n_steps:
+            return np.empty((0, 1)), np.empty((0, 1))  # the user's example is too short for it
+        if traced.is_pooled:
+            return self._pooled(frames, ys)
+        theirs = self._answer(frames)
+        ours = self._steps_of(ys)
+        if self._n_steps:
+            ours = ours[: int(self._n_steps * traced.outputs[0].rate)]
+        ours = ours[traced.output_delay :]
+        n = min(len(ours), len(theirs))
+        return ours[:n], theirs[:n]
+
+    def _pooled(self, frames: FloatArray, ys: FloatArray) -> tuple[Rows, Rows]:
+        """Sequences of several lengths; those that are too short for the original, by its own word, are left out."""
+        longest = len(frames)
+        if self._n_steps:
+            longest, rest = divmod(self._n_steps, self._traced.frame_steps)
+            if rest:
+                raise UnsupportedError(
+                    f"it answers once, after {self._n_steps} steps, which frames of {self._traced.frame_steps} do not "
+                    "make"
+                )
+        found = {longest: self._answer(frames[:longest])[0]}
+        for n in [n for n in POOLED_LENGTHS if n < longest and not self._n_steps]:
+            try:
+                found[n] = self._answer(frames[:n])[0]
+            except UnsupportedError:
+                raise
+            except Exception:  # whatever the framework says of a sequence that is too short
+                continue
+        lengths = sorted(found)
+        while len(lengths) > 1 and not np.isfinite(found[lengths[0]]).all():  # a mean of nothing, say
+            del lengths[0]
+        self.lengths = self.lengths or tuple(lengths)
+        return ys[[n - 1 for n in lengths]].astype(np.float64), np.array([found[n] for n in lengths])
+
+    def _answer(self, frames: FloatArray) -> Rows:
+        return self._joined(self._original.answer([self._as_input(frames)])[0])
+
+    def _as_input(self, part: FloatArray) -> Array:
+        rows = part.reshape(-1, part.shape[-1] // self._traced.frame_steps)
+        return self._traced.input.array(rows[: self._n_steps] if self._n_steps else rows)
+
+    def _joined(self, outputs: Sequence[Array]) -> Rows:
+        heads = zip(self._traced.outputs, outputs, strict=True)
+        return np.concatenate([head.rows(output) for head, output in heads], axis=1)
+
+    def _steps_of(self, ys: FloatArray) -> Rows:
+        """Outputs (n_frames, output_size), each head's steps in a row, as steps (n, values of all heads)."""
+        n = int(self._traced.outputs[0].rate * self._traced.frame_steps)
+        parts, start = [], 0
+        for head in self._traced.outputs:
+            size = n * head.step_size
+            parts.append(ys[:, start : start + size].reshape(-1, head.step_size))
+            start += size
+        return np.concatenate(parts, axis=1).astype(np.float64)

@@ -37,6 +37,7 @@ class Options:
     time_dim: int | Literal["frame"] | None = None
     states: States | None = None
     frame_steps: int = 0
+    is_forced: bool = False
 
 
 @dataclass(frozen=True)

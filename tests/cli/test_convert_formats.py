@@ -1,0 +1,136 @@
+"""One command for the files of every framework: what is written streams what the original computes."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+
+import numpy as np
+import pytest
+
+os.environ.setdefault("KERAS_BACKEND", "torch")
+
+import streamrnn
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
+"""Keras's torch backend turns tensors into arrays in the old way."""
+
+
+def streamed(path, xs):
+    """The outputs of a session of a model file."""
+    engine = streamrnn.Engine(streamrnn.Limits(max_sessions=1))
+    engine.add_model("m", streamrnn.load_model(path))
+    return engine.open("m").run(np.asarray(xs, np.float32))
+
+
+@pytest.fixture
+def xs(tmp_path):
+    """A recording of 30 frames of 3 values, also as a file."""
+    frames = np.random.default_rng(5).normal(1.0, 2.0, (30, 3)).astype(np.float32)
+    np.save(tmp_path / "recording.npy", frames)
+    return frames
+
+
+def test_keras(run, tmp_path, xs):
+    keras = pytest.importorskip("keras")
+    from tests.model.keras_nets import L, chain
+
+    net = chain(L.Conv1D(4, 3, padding="causal"), L.GRU(5, return_sequences=True), L.Dense(2), shape=(None, 3))
+    net.save(tmp_path / "net.keras")
+    out = tmp_path / "out.safetensors"
+    done = run("convert", tmp_path / "net.keras", out, "--example", tmp_path / "recording.npy", "--name", "net")
+    assert done.returncode == 0, done.stderr
+    assert f"framework   keras {keras.__version__} on torch" in done.stdout
+    assert "example     30 frames, 30 outputs" in done.stdout
+    expected = keras.ops.convert_to_numpy(net(xs[None], training=False))[0]
+    np.testing.assert_allclose(streamed(out, xs), expected, atol=1e-5)
+    assert streamrnn.load_model(out).card.name == "net"
+    wrong = run("convert", tmp_path / "net.keras", out, "--frame-steps", "2")
+    assert wrong.returncode == 0, wrong.stderr
+    assert "frame       2 steps of 3 values" in wrong.stdout
+
+
+def test_rtneural_is_written_with_a_note_that_nothing_was_compared(run, tmp_path):
+    weights = [[[2.0], [1.0], [0.0]], [0.5]]
+    dense = {"type": "dense", "activation": "", "shape": [None, None, 1], "weights": weights}
+    (tmp_path / "amp.json").write_text(json.dumps({"in_shape": [None, None, 3], "layers": [dense]}))
+    done = run("convert", tmp_path / "amp.json", tmp_path / "out.safetensors")
+    assert done.returncode == 0, done.stderr
+    assert "note: certificate none: it was never compared" in done.stderr
+    np.testing.assert_array_equal(streamed(tmp_path / "out.safetensors", [[1, 2, 3]]), [[4.5]])
+
+
+@pytest.mark.parametrize("ending", [".json", ".keras", ".onnx"])
+def test_a_damaged_file_is_one_line(run, tmp_path, ending):
+    for content in (b"", b"{", b"not that at all", b"PK\x03\x04"):
+        (tmp_path / f"m{ending}").write_bytes(content)
+        done = run("convert", tmp_path / f"m{ending}", tmp_path / "out.safetensors")
+        assert (done.returncode, "error [bad_model_file]" in done.stderr) == (1, True), (content, done.stderr)
+
+
+def test_a_front_end_before_a_model_of_features(run, tmp_path):
+    nodes = (streamrnn.Node("x", "input", 40), streamrnn.Node("fc", "linear", 2, ("x",), bias=False))
+    weight = np.random.default_rng(0).normal(0, 0.1, (2, 40)).astype(np.float32)
+    streamrnn.Model(streamrnn.Spec(nodes, "fc"), {"fc.weight": weight}).save(tmp_path / "net.safetensors")
+    out = tmp_path / "out.safetensors"
+    done = run("convert", tmp_path / "net.safetensors", out, "--frontend", "logmel40")
+    assert done.returncode == 0, done.stderr
+    assert "160 steps of 1 value" in done.stdout
+    assert "behind the front end 'logmel40'" in streamrnn.load_model(out).certificate.reading
+    assert run("convert", tmp_path / "net.safetensors", out, "--frontend", "nope").returncode == 2
+
+
+def test_onnx(run, tmp_path, xs):
+    onnx = pytest.importorskip("onnx")
+    from onnx import TensorProto, helper, numpy_helper
+
+    rng = np.random.default_rng(0)
+    tensors = {name: rng.normal(0, 0.3, shape).astype(np.float32) for name, shape in
+               {"W": (1, 15, 3), "R": (1, 15, 5), "B": (1, 30)}.items()}  # fmt: skip
+    gru = helper.make_node("GRU", ["x", "W", "R", "B", "", "h"], ["y", "h2"], hidden_size=5, linear_before_reset=1)
+    graph = helper.make_graph(
+        [gru], "net",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 1, 3]),
+         helper.make_tensor_value_info("h", TensorProto.FLOAT, [1, 1, 5])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 1, 1, 5]),
+         helper.make_tensor_value_info("h2", TensorProto.FLOAT, [1, 1, 5])],
+        [numpy_helper.from_array(value, name) for name, value in tensors.items()],
+    )  # fmt: skip
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path / "m.onnx")
+    out = tmp_path / "out.safetensors"
+    options = ("--state", "h=h2", "--time-axis", "0", "--example", tmp_path / "recording.npy")
+    done = run("convert", tmp_path / "m.onnx", out, *options)
+    assert done.returncode == 0, done.stderr
+    assert "verdict     passed" in done.stdout
+    assert "example     30 frames, 30 outputs" in done.stdout
+    assert streamed(out, xs).shape == (30, 5)
+    refused = run("convert", tmp_path / "m.onnx", out, "--state", "h=nope")
+    assert (refused.returncode, "error [" in refused.stderr) == (2, True)
+
+
+def test_a_torch_export_archive(run, tmp_path, xs):
+    torch = pytest.importorskip("torch")
+
+    class Net(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.gru = torch.nn.GRU(3, 4, batch_first=True)
+            self.fc = torch.nn.Linear(4, 2)
+
+        def forward(self, x):
+            return self.fc(self.gru(x)[0])
+
+    net = Net().eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        shapes = ({1: torch.export.Dim("time", min=2, max=4096)},)
+        torch.export.save(torch.export.export(net, (torch.zeros(1, 50, 3),), dynamic_shapes=shapes), tmp_path / "m.pt2")
+    out = tmp_path / "out.safetensors"
+    done = run("convert", tmp_path / "m.pt2", out, "--trust-pickle", "--example", tmp_path / "recording.npy")
+    assert done.returncode == 0, done.stderr
+    with torch.no_grad():
+        np.testing.assert_allclose(streamed(out, xs), net(torch.from_numpy(xs)[None])[0].numpy(), atol=1e-5)
+    (tmp_path / "broken.pt2").write_bytes(b"PK\x03\x04")
+    done = run("convert", tmp_path / "broken.pt2", out, "--trust-pickle")
+    assert (done.returncode, "error [bad_model_file]" in done.stderr) == (1, True)
