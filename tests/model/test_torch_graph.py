@@ -220,6 +220,41 @@ class NormedState(nn.Module):
         return {"y": self.out(h), "h": h}
 
 
+class Peeks(nn.Module):
+    """The last h is read beside the cell that keeps it."""
+
+    def __init__(self):
+        super().__init__()
+        self.cell, self.out = nn.LSTMCell(9, 5), nn.Linear(10, 2)
+
+    def forward(self, x, h, c):
+        new, c = self.cell(torch.cat([x, h], -1), (h, c))
+        return self.out(torch.cat([new, h], -1)), new, c
+
+
+class Cached(nn.Module):
+    """A convolution whose last frames are handed in and back."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.out = nn.Conv1d(4, 6, 5), nn.Linear(6, 2)
+
+    def forward(self, x, cache):
+        both = torch.cat([cache, x], -1)
+        return self.out(self.conv(both).transpose(1, 2)), both[..., -4:]
+
+
+class Framed(nn.Module):
+    """Samples are cut into windows by the forward itself."""
+
+    def __init__(self):
+        super().__init__()
+        self.up, self.gru = nn.Linear(40, 8), nn.GRU(8, 6, batch_first=True)
+
+    def forward(self, wave):
+        return self.gru(self.up(wave.unfold(-1, 40, 20) * torch.hann_window(40)))[0]
+
+
 class Frequency(nn.Module):
     """Convolutions over time and frequency, causal in time; the frequencies become channels of a GRU."""
 
@@ -268,8 +303,14 @@ WHOLE = {
     "raw audio": (lambda: RawAudio(), "module(x (1, T))", 2),
     "time and frequency": (lambda: Frequency(), "module(x (1, T, 12))", 0),
     "norms": (lambda: Norms(), "module(x (T, 4))", 0),
+    "cached": (lambda: Cached(), "module(x (1, 4, T), state)", 0),
+    "framed": (lambda: Framed(), "module(x (1, T))", 1),
 }
-EXAMPLES = {"time and frequency": torch.randn(1, 50, 12)}
+EXAMPLES = {
+    "time and frequency": torch.randn(1, 50, 12),
+    "cached": (torch.randn(1, 4, 50), torch.zeros(1, 4, 4)),
+    "framed": torch.randn(1, 4000),
+}
 
 
 @pytest.mark.parametrize("name", WHOLE)
@@ -291,6 +332,8 @@ FRAMES = {
         (torch.randn(1, 5), torch.zeros(1, 8), (torch.zeros(1, 6), torch.zeros(1, 6))),
     ),
     "a state that is normalised": (lambda: NormedState(), (torch.randn(1, 4), torch.zeros(1, 6))),
+    "the last h": (lambda: Peeks(), (torch.randn(1, 4), torch.zeros(1, 5), torch.zeros(1, 5))),
+    "a cache": (lambda: Cached(), (torch.randn(1, 4, 1), torch.zeros(1, 4, 4))),
     "voice": (lambda: VoiceFrame(), (torch.randn(1, 144), torch.zeros(2, 1, 16))),
 }
 
