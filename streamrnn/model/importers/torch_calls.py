@@ -113,6 +113,7 @@ def arity(module: nn.Module) -> tuple[int, int]:
 
 
 def is_batch_first(module: nn.Module) -> bool:
+    """Whether a recurrent layer takes the batch before the time."""
     return any(getattr(child, "batch_first", False) for child in module.modules())
 
 
@@ -192,6 +193,11 @@ def dtype_of(module: nn.Module) -> torch.dtype:
 
 
 def own_copy(module: nn.Module) -> nn.Module:
+    """A copy in eval mode, on the processor, of float32 or float64.
+
+    Raises:
+        UnsupportedError: it cannot be copied.
+    """
     try:
         twin = copy.deepcopy(module)
     except Exception as error:

@@ -8,14 +8,16 @@ from math import prod
 from typing import TYPE_CHECKING, Any, Literal
 
 from streamrnn.errors import OptionError, UnsupportedError
-from streamrnn.model.importers.torch_calls import arity, dtype_of, hiddens, is_batch_first
+from streamrnn.model.importers.torch_calls import arity, dtype_of, hiddens
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-N_STEPS = 211
-"""Steps of the sequence on which a graph is made, beyond what its layers look at: no size of a layer, most likely."""
+N_STEPS = 37
+"""Steps of the sequence on which a graph is made, beyond what its layers look at: no size of a layer, most likely. Not
+more, since PyTorch takes recurrent layers apart step by step to learn the shapes of their outputs.
+"""
 MOST_STEPS = 2**18
 N_READERS = 6
 """Most layers that are asked how large a frame is."""
@@ -35,6 +37,7 @@ class Options:
     time_dim: int | Literal["frame"] | None = None
     states: States | None = None
     frame_steps: int = 0
+    is_forced: bool = False
 
 
 @dataclass(frozen=True)
@@ -124,9 +127,12 @@ def _of_example(module: nn.Module, example: Any, options: Options) -> Iterator[C
         raise OptionError(f"example: expected the frames of one sequence (a batch of one), got shape {shape}")
     n_steps = n_steps_of(module, options.frame_steps)
     tail = tuple(_as_double(part, module) for part in rest)
+    recurs = any(isinstance(child, torch.nn.RNNBase) for child in module.modules())
     for d in _places(module, shape, options):
-        long = (*shape[:d], n_steps, *shape[d + 1 :])
-        yield Contract(long, d, tail, is_token, options)
+        # Windows that only the forward knows of must not be longer than the sequence; the second is for those.
+        for n in (n_steps, shape[d]) if recurs else (max(n_steps, 4 * shape[d]),):
+            n = -(-n // n_steps) * n_steps
+            yield Contract((*shape[:d], n, *shape[d + 1 :]), d, tail, is_token, options)
     if rest or options.time_dim == "frame":
         yield Contract(shape, None, tail, is_token, options)
 
@@ -138,7 +144,7 @@ def _places(module: nn.Module, shape: tuple[int, ...], options: Options) -> list
         if d is None and options.time_dim != "frame":
             raise OptionError(f"time_dim: expected a dimension of {shape}, or 'frame', got {options.time_dim!r}")
         return [] if d is None else [d]
-    usual = {1: [0], 2: [0, 1], 3: [1, 0, 2] if is_batch_first(module) else [0, 1, 2], 4: [2, 3, 1, 0]}
+    usual = {1: [0], 2: [0, 1], 3: [0, 1, 2] if _is_sequence_first(module) else [1, 2, 0], 4: [2, 3, 1, 0]}
     order = usual.get(len(shape), list(range(len(shape))))
     return [d for d in order if shape[d] != 1] or order
 
@@ -212,6 +218,7 @@ def _readers(module: nn.Module) -> Iterator[Reader]:
             seen[("channels", child.in_channels)] = None
         elif isinstance(child, nn.BatchNorm1d):
             seen[("channels", child.num_features)] = None
+            seen[("last", child.num_features)] = None
     yield from list(seen)[:N_READERS]
 
 
@@ -228,19 +235,24 @@ def _frame_layouts(reader: Reader) -> Iterator[tuple[tuple[int, ...], bool]]:
 def _layouts(module: nn.Module, reader: Reader) -> Iterator[tuple[tuple[int, ...], bool]]:
     """Shapes of a whole sequence, with -1 for its steps."""
     kind, n = reader
-    sequence_first: list[tuple[int, ...]] = [(-1, 1, n), (1, -1, n)]
-    if is_batch_first(module):
-        sequence_first.reverse()
     shapes: list[tuple[int, ...]]
-    if kind == "tokens":
-        shapes = [(-1, 1), (1, -1), (-1,)]
-        if is_batch_first(module):
-            shapes[:2] = reversed(shapes[:2])
-    elif kind == "channels":
-        shapes = [(1, n, -1), (n, -1), (1, -1, n), (-1, 1, n), (-1, n)]
+    if kind == "channels":
+        shapes = [(1, n, -1), (n, -1), (1, -1, n)]
     else:
-        shapes = [*sequence_first, (-1, n), (1, n, -1), (n, -1)]
+        tail = () if kind == "tokens" else (n,)
+        shapes = [(1, -1, *tail), (-1, *tail)]
+        if _is_sequence_first(module):
+            shapes.insert(0, (-1, 1, *tail))
+        if kind == "last":
+            shapes += [(1, n, -1), (n, -1)]
     if n == 1 and kind != "tokens":
         shapes += [(1, -1), (-1,)]
     for shape in shapes:
         yield shape, kind == "tokens"
+
+
+def _is_sequence_first(module: nn.Module) -> bool:
+    """Whether a recurrent layer takes the time before the batch: without one, the first of two is always the batch."""
+    from torch import nn
+
+    return any(isinstance(child, nn.RNNBase) and not child.batch_first for child in module.modules())

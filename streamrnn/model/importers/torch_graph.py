@@ -12,7 +12,7 @@ import numpy as np
 
 from streamrnn.errors import UnsupportedError
 from streamrnn.model.importers.aten import layers, maths, products, reductions, shapes
-from streamrnn.model.importers.aten.table import Call, Refused, find
+from streamrnn.model.importers.aten.table import REASONS, UNKNOWN, Call, Refused, find
 from streamrnn.model.importers.tracing.layers import Trace
 from streamrnn.model.importers.tracing.symbol import Symbol
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 assert all((layers, maths, products, reductions, shapes))
 """Each of them has put its operations into the table."""
+
+ATTENTION = frozenset({"MultiheadAttention", "TransformerEncoderLayer", "TransformerDecoderLayer"})
+"""Modules whose operations are not worth a reason of their own."""
 
 
 def export(module: nn.Module, args: tuple[Any, ...]) -> ExportedProgram:
@@ -65,10 +68,11 @@ class Walk:
         program: from `export`.
         trace: that grows.
         inputs: what each user input is, in order: a symbol, a tensor, or what else there was.
+        is_written: whether cells of one step are written out.
     """
 
-    def __init__(self, program: ExportedProgram, trace: Trace, inputs: Sequence[Any]) -> None:
-        self._trace = trace
+    def __init__(self, program: ExportedProgram, trace: Trace, inputs: Sequence[Any], is_written: bool = False) -> None:
+        self._trace, self._is_written = trace, is_written
         self._values: dict[str, Any] = {}
         self._program = program
         self._place(inputs)
@@ -133,11 +137,12 @@ class Walk:
     def _replayed(self, node: fx.Node, args: Any, kwargs: Any) -> Any:
         target = str(node.target)
         handler = find(target)
-        call = Call(target.rpartition(".")[0], self._trace, _shape_of(node.meta.get("val")), _path(node))
+        shape = _shape_of(node.meta.get("val"))
+        call = Call(target.rpartition(".")[0], self._trace, shape, _path(node), self._is_written)
         try:
             bound = inspect.signature(handler).bind(call, *_as_arrays(args), **_as_arrays(kwargs))
         except TypeError as error:
-            raise UnsupportedError(f"this form of the operation is not known ({error})") from error
+            raise UnsupportedError(f"{UNKNOWN} in this form ({error})") from error
         return handler(*bound.args, **bound.kwargs)
 
     def _resolved(self, value: Any) -> Any:
@@ -205,23 +210,25 @@ def _shape_of(value: Any) -> tuple[int, ...]:
     return tuple(int(n) for n in getattr(value, "shape", ()))
 
 
-def _stack(node: fx.Node) -> tuple[str, str]:
-    """Path and class of the module whose forward makes a node."""
-    path, kind = list((node.meta.get("nn_module_stack") or {"": ("", "")}).values())[-1]
-    name = kind if isinstance(kind, str) else kind.__name__
-    return path.partition("@")[0], name.rpartition(".")[2]
-
-
 def _path(node: fx.Node) -> str:
-    return _stack(node)[0]
+    """Path of the module whose forward makes a node."""
+    return _place(list((node.meta.get("nn_module_stack") or {"": ("", "")}).values())[-1])[0]
 
 
 def _located(error: UnsupportedError, node: fx.Node) -> UnsupportedError:
-    """The error with the layer and the operation in front."""
-    path, kind = _stack(node)
+    """The error with the layer and the operation in front; attention is refused as a whole."""
+    stack = list((node.meta.get("nn_module_stack") or {"": ("", "")}).values())
+    path, kind = next((place for place in map(_place, stack) if place[1] in ATTENTION), _place(stack[-1]))
     where = f"{kind} at {path!r}" if path else f"the {kind} itself" if kind else "the module"
+    if kind in ATTENTION:
+        return UnsupportedError(f"{where} cannot be streamed: {REASONS['scaled_dot_product_attention']}", layer=path)
     name = str(node.target).removeprefix("aten.").rpartition(".")[0]
-    hint = (
-        "; write the graph as a spec and give it to streamrnn.from_state_dict" if "not known" in error.message else ""
-    )
-    return UnsupportedError(f"{where} cannot be streamed: {name}: {error.message}{hint}", layer=path)
+    hint = "; write the graph as a spec and give it to streamrnn.from_state_dict" if UNKNOWN in error.message else ""
+    return type(error)(f"{where} cannot be streamed: {name}: {error.message}{hint}", layer=path)
+
+
+def _place(entry: tuple[str, Any]) -> tuple[str, str]:
+    """Path and class of a module in whose forward a node is made."""
+    path, kind = entry
+    name = kind if isinstance(kind, str) else kind.__name__
+    return path.partition("@")[0], name.rpartition(".")[2]

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from streamrnn.errors import OptionError, UnsupportedError
+from streamrnn.errors import OptionError
 from streamrnn.model.importers.torch_contract import Contract, States
+from streamrnn.model.importers.tracing.symbol import MisreadError
 
 if TYPE_CHECKING:
     import torch
@@ -75,7 +76,7 @@ def states_of(module: nn.Module, contract: Contract, given: Sequence[Leaf], answ
 
     Raises:
         OptionError: the option `states` names what is not there.
-        UnsupportedError: it cannot be inferred.
+        MisreadError: it cannot be inferred.
     """
     from torch import nn
 
@@ -92,7 +93,7 @@ def states_of(module: nn.Module, contract: Contract, given: Sequence[Leaf], answ
         if len(places) == len(states) < len(outputs) + has_cells and [_shape(answered[i]) for i in places] == wanted:
             return dict(zip(states, places, strict=True))
     shapes = ", ".join(f"{names[int(given[i].path[0])]!r} {_shape(given[i])}" for i in states)
-    raise UnsupportedError(
+    raise MisreadError(
         f"{type(module).__name__} is handed {shapes}, but hands back no tensors of these shapes beside its output, so "
         "they are no states; say which output is the new value of which argument (states={'h': 1}), or that they stay "
         "as they are (states={})"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,45 +20,82 @@ from streamrnn.model.importers.torch_contract import Contract, NoCallError, Opti
 from streamrnn.model.importers.torch_graph import Walk, as_array, export, first_line
 from streamrnn.model.importers.torch_modules import check_tensors
 from streamrnn.model.importers.torch_states import Leaf, leaves_of, states_of
-from streamrnn.model.importers.tracing.graph import Traced
+from streamrnn.model.importers.tracing.graph import ChangedStateError, Traced
 from streamrnn.model.importers.tracing.layers import Trace
-from streamrnn.model.importers.tracing.symbol import Symbol
+from streamrnn.model.importers.tracing.symbol import MisreadError, Symbol
 from streamrnn.model.model import Model
 from streamrnn.model.spec import MAX_SIZE
 
 if TYPE_CHECKING:
     from torch import nn
+    from torch.export import ExportedProgram
 
 Array = NDArray[Any]
 READING = "the graph of its forward"
-MOST_ROWS = 2000
-"""Most steps of an example that say how frames are drawn."""
+MOST_ROWS = 2**20
+"""Most steps of an example that are tried."""
 
 
 def import_graph(module: nn.Module, *, card: Card | None, example: Any, options: Options) -> Model:
-    """The model of the first way to call `module` whose graph can be streamed.
+    """The model of the way to call `module` that is meant, traced and proved.
+
+    The first call that the forward takes decides, unless a layer of it runs along another dimension. Where another
+    call is possible too and would make another model, the caller is asked.
 
     Raises:
         OptionError: the example or an option is no such thing.
         NoCallError: the forward took no call.
-        UnsupportedError: names the layer and the reason.
+        UnsupportedError: names the layer and the reason; or two calls may be meant.
     """
     for path, child in module.named_modules():
         check_tensors(child, path)
-    refusal: UnsupportedError | None = None
+    misread: UnsupportedError | None = None
     faults: dict[str, str] = {}
+    found: list[Reading] = []
+    taken: set[str] = set()
     for contract in contracts_of(module, example, options):
+        if found and contract.stream is None:
+            break
+        if contract.call in taken:
+            continue
         answer = _tried(module, contract)
         if isinstance(answer, str):
             faults.setdefault(contract.call, answer)
             continue
+        taken.add(contract.call)
         try:
-            return _import(module, contract, answer, card, example)
+            found.append(_read(module, contract, answer))
+        except MisreadError as error:
+            misread = misread or error
         except UnsupportedError as error:
-            refusal = refusal or error
-    if refusal is not None:
-        raise refusal
-    raise _no_call(module, example, faults)
+            if not found:
+                raise _with_hint(error, contract, options) from error
+    if found:
+        _check_alike(found)
+        return _proved(module, found[0], card, example)
+    raise misread or _no_call(module, example, faults)
+
+
+def _with_hint(error: UnsupportedError, contract: Contract, options: Options) -> UnsupportedError:
+    """The refusal, and how to say that the call is another one."""
+    if replace(options, is_forced=False) != Options():
+        return error
+    return UnsupportedError(
+        f"{error.message}. It was called as {contract.call}; if that is not meant, give example= and time_dim=",
+        **error.fields,
+    )
+
+
+def _check_alike(found: Sequence[Reading]) -> None:
+    first = found[0]
+    for other in found[1:]:
+        ours, theirs = first.traced.draft, other.traced.draft
+        same = ours.spec == theirs.spec and all(np.array_equal(t, theirs.tensors[k]) for k, t in ours.tensors.items())
+        if not same:
+            raise UnsupportedError(
+                f"{first.contract.call} and {other.contract.call} are both possible and make different models; say "
+                "which dimension is the time (time_dim), or give an example"
+            )
 
 
 def _tried(module: nn.Module, contract: Contract) -> Any:
@@ -100,29 +137,63 @@ class Outputs:
     states: dict[int, int]
 
 
-def _import(module: nn.Module, contract: Contract, answer: Any, card: Card | None, example: Any) -> Model:
-    import torch
+@dataclass(frozen=True)
+class Reading:
+    """A module called in one way, and what came of it."""
 
+    contract: Contract
+    traced: Traced
+    outputs: Outputs
+    answered: Sequence[Leaf]
+
+
+def _read(module: nn.Module, contract: Contract, answer: Any) -> Reading:
+    """Trace the graph of one call.
+
+    Raises:
+        MisreadError: the call is not meant so.
+        UnsupportedError: names what cannot be streamed.
+    """
     given, answered = leaves_of(contract.rest), leaves_of(answer)
     states = states_of(module, contract, given, answered)
-    twin = own_copy(module)
-    program = export(twin, (contract.frames(module), *contract.rest))
+    program = export(own_copy(module), (contract.frames(module), *contract.rest))
+    try:
+        return _traced(program, contract, given, answered, states)
+    except ChangedStateError:
+        return _traced(program, contract, given, answered, states, is_written=True)
+
+
+def _traced(
+    program: ExportedProgram, contract: Contract, given: Sequence[Leaf], answered: Sequence[Leaf],
+    states: dict[int, int], is_written: bool = False,
+) -> Reading:  # fmt: skip
     trace = Trace(READING)
     x = trace.input(contract.shape, contract.stream, MAX_SIZE if contract.is_token else 0)
     symbols = {} if contract.stream is not None else _state_symbols(trace, contract, given, states)
     inputs = [x, *(symbols.get(i, leaf.value) for i, leaf in enumerate(given))]
-    results = Walk(program, trace, inputs).run()
+    results = Walk(program, trace, inputs, is_written).run()
+    for place in states.values():
+        value = results[place]
+        if contract.stream is not None and isinstance(value, Symbol) and value.ids is None:
+            raise MisreadError(f"{contract.call}: output {answered[place].name!r} is no last state of a cell as it is")
     heads = _heads(answered, results, set(states.values()))
-    back = {_state_name(i): _symbol(results[place]) for i, place in states.items() if i in symbols}
     traced = trace.finish(
         {name: _symbol(results[place]) for name, place in heads.items()},
-        back,
+        {_state_name(i): _symbol(results[place]) for i, place in states.items() if i in symbols},
         contract.options.frame_steps if contract.stream is not None else 0,
     )
-    original = Original(
-        f"torch {torch.__version__}", _answering(module, contract, Outputs(heads, states), answered), contract.call
+    return Reading(contract, traced, Outputs(heads, states), answered)
+
+
+def _proved(module: nn.Module, reading: Reading, card: Card | None, example: Any) -> Model:
+    import torch
+
+    contract = reading.contract
+    answer = _answering(module, contract, reading.outputs)
+    original = Original(f"torch {torch.__version__}", answer, contract.call)
+    return prove(
+        reading.traced, original, card=card, like=_like(reading.traced, example), is_forced=contract.options.is_forced
     )
-    return prove(traced, original, card=card, like=_like(traced, contract, example))
 
 
 def _state_symbols(
@@ -169,9 +240,9 @@ def _head_name(leaf: Leaf) -> str:
 
 
 def _answering(
-    module: nn.Module, contract: Contract, outputs: Outputs, answered: Sequence[Leaf]
+    module: nn.Module, contract: Contract, outputs: Outputs
 ) -> Callable[[Sequence[Array]], Sequence[Sequence[Array]]]:
-    """Runs copies of the module, the states handed on; where it takes no sequence so short, it answers NaN."""
+    """Runs copies of the module, the states handed on."""
     import torch
     from torch.utils import _pytree
 
@@ -182,13 +253,7 @@ def _answering(
             for x in inputs:
                 frames = torch.from_numpy(np.ascontiguousarray(x))
                 frames = frames.long() if contract.is_token else frames.to(dtype_of(module))
-                try:
-                    leaves = leaves_of(twin(frames, *rest))
-                except RuntimeError:
-                    if contract.stream is None or frames.shape[contract.stream] >= contract.shape[contract.stream]:
-                        raise
-                    found.append([np.full(answered[i].value.shape, np.nan) for i in outputs.heads.values()])
-                    continue
+                leaves = leaves_of(twin(frames, *rest))
                 found.append([leaves[i].value.double().numpy() for i in outputs.heads.values()])
                 if contract.stream is None and outputs.states:
                     values, tree = _pytree.tree_flatten(rest)
@@ -200,10 +265,9 @@ def _answering(
     return run
 
 
-def _like(traced: Traced, contract: Contract, example: Any) -> FloatArray | None:
-    """Frames (n, input_size) of which the trial frames have the mean and deviation, each place in a frame alike."""
-    if example is None or contract.is_token or contract.stream is None:
+def _like(traced: Traced, example: Any) -> FloatArray | None:
+    """The steps of the example, as rows."""
+    if example is None:
         return None
     x = example[0] if isinstance(example, tuple | list) else example
-    rows = traced.input.rows(as_array(x))[:MOST_ROWS]
-    return np.tile(rows, (1, traced.frame_steps)).astype(np.float32) if len(rows) > 1 else None
+    return traced.input.rows(as_array(x))[:MOST_ROWS].astype(np.float32)

@@ -9,7 +9,7 @@ import numpy as np
 
 from streamrnn.errors import UnsupportedError
 from streamrnn.model.importers.aten.table import Call, Refused, constant, op
-from streamrnn.model.importers.tracing.symbol import Constant, Symbol
+from streamrnn.model.importers.tracing.symbol import Constant, MisreadError, Symbol
 
 Cell = Literal["rnn", "lstm", "gru"]
 FLOAT32_EPS = float(np.finfo(np.float32).eps)
@@ -88,11 +88,11 @@ def _step(
     if not isinstance(x, Symbol):
         raise UnsupportedError("it reads a constant")
     if x.stream is not None:
-        raise UnsupportedError(
+        raise MisreadError(
             f"a cell of one step reads {x.shape}, of which dimension {x.stream} is the time; give its module frame by "
             "frame, with a state that is handed in and back"
         )
-    if any(isinstance(s, Symbol) and s.ids is None for s in initial):
+    if call.is_written or any(isinstance(s, Symbol) and s.ids is None for s in initial):
         return _written_cell(call, kind, x, list(initial), tensors, options.get("nonlinearity", "tanh"))
     flat = call.trace.reshape(x, [1, x.step_size])
     _, last = call.trace.recurrent(kind, flat, 0, tensors, initial, call.layer or kind, **options)

@@ -20,12 +20,14 @@ class Call:
         trace: on which it is replayed.
         shape: of its (first) result.
         layer: path of the layer that makes it, for the names of nodes; empty for the module itself.
+        is_written: whether cells of one step are written out, since their states are handed back changed.
     """
 
     op: str
     trace: Trace
     shape: tuple[int, ...]
     layer: str
+    is_written: bool = False
 
 
 class Refused:
