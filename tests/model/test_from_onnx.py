@@ -316,3 +316,14 @@ def test_chunks_give_the_same_bits():
     frames = random_frames(model, 50, seed=2)
     whole = play(model, frames, 50)
     assert all(same_bits(whole, play(model, frames, chunk)) for chunk in (1, 3, 7))
+
+
+def test_shapes_that_an_exporter_has_left_of_its_example_do_not_matter():
+    proto = onnx.load_from_string(
+        graph([node("MatMul", "x w", "a"), node("Add", "a b", "y")], (1, TIME, 6), w=weights(6, 4), b=weights(4))
+    )
+    shape = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, (1, 48, 4)) for name in ("a", "y")]
+    proto.graph.value_info.append(shape[0])
+    del proto.graph.output[:]
+    proto.graph.output.append(shape[1])
+    assert streamrnn.from_onnx(proto).card.certificate["n_compared"] == 256

@@ -27,6 +27,8 @@ def fold(op: Operation, inputs: Sequence[Array | None]) -> list[Array]:
 
     if op.kind == "Constant" and "value" in op.attributes:
         return [op.attributes["value"]]
+    if op.proto is None:
+        raise UnsupportedError("it reads nothing but constants")
     if op.kind in RANDOM:
         raise UnsupportedError("it draws random values at every call")
     given = {name: value for name, value in zip(op.inputs, inputs, strict=True) if value is not None}

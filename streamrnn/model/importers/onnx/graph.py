@@ -34,7 +34,7 @@ class Operation:
         inputs, outputs: names of values; empty where an optional one is left out.
         attributes: numbers, strings, lists, arrays, and graphs as `OnnxGraph`.
         version: of the operators of its domain.
-        proto: the node itself.
+        proto: the node itself; None of one that no file holds.
     """
 
     kind: str
@@ -44,7 +44,7 @@ class Operation:
     outputs: tuple[str, ...]
     attributes: Mapping[str, Any]
     version: int
-    proto: onnx.NodeProto = field(repr=False, compare=False)
+    proto: onnx.NodeProto | None = field(repr=False, compare=False)
 
     def get(self, name: str, default: Any = None) -> Any:
         """An attribute, or its default."""

@@ -16,6 +16,7 @@ from streamrnn.model.importers.onnx.contract import Contract, TimeAxis, contract
 from streamrnn.model.importers.onnx.graph import OnnxGraph, graph_of, load_proto
 from streamrnn.model.importers.onnx.original import RunError, original_of, runner_of
 from streamrnn.model.importers.onnx.replay import Replay
+from streamrnn.model.importers.onnx.rolling import rolled
 from streamrnn.model.importers.onnx.states import roles_of
 from streamrnn.model.importers.onnx.values import Value
 from streamrnn.model.importers.proof import prove
@@ -68,7 +69,7 @@ def from_onnx(
             from it.
     """
     proto = load_proto(source)
-    graph = graph_of(proto)
+    graph = rolled(graph_of(proto))
     fixed = {name: np.asarray(value) for name, value in (constants or {}).items()}
     roles = roles_of(graph, input, states, frozenset(fixed), outputs)
     dtypes = {port.name: port.dtype for port in graph.inputs}

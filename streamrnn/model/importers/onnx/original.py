@@ -42,8 +42,7 @@ def onnxruntime_of(source: str | Path | bytes | onnx.ModelProto, proto: onnx.Mod
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4
     try:
-        loadable = str(source) if isinstance(source, str | Path) else proto.SerializeToString()
-        session = onnxruntime.InferenceSession(loadable, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(_loadable(source, proto), options, providers=["CPUExecutionProvider"])
     except Exception:  # for one, layout=1 is not known there
         return None
     names = [port.name for port in session.get_outputs()]
@@ -55,6 +54,24 @@ def onnxruntime_of(source: str | Path | bytes | onnx.ModelProto, proto: onnx.Mod
             raise RunError(f"onnxruntime cannot run the graph so: {str(error)[:300]}") from None
 
     return f"onnxruntime {onnxruntime.__version__}", run
+
+
+def _loadable(source: str | Path | bytes | onnx.ModelProto, proto: onnx.ModelProto) -> str | bytes:
+    """The model without what it says of the shapes of its values.
+
+    They follow from its input; an exporter may have left those of its example, and onnxruntime builds upon them.
+    """
+    import onnx
+
+    bare = onnx.ModelProto()
+    bare.CopyFrom(proto)
+    del bare.graph.value_info[:]
+    for port in bare.graph.output:
+        port.type.tensor_type.ClearField("shape")
+    try:
+        return bytes(bare.SerializeToString())
+    except Exception:  # more than protobuf's 2 GiB
+        return str(source) if isinstance(source, str | Path) else bytes(proto.SerializeToString())
 
 
 def _reference(proto: onnx.ModelProto, graph: OnnxGraph) -> tuple[str, Run] | None:

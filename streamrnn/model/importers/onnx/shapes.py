@@ -145,9 +145,11 @@ def _gather(trace: Trace, op: Operation, inputs: Inputs) -> Value:
         return trace.embedding(symbol(inputs, 1), table, op.path)
     places = needed(inputs, 1, "indices").astype(np.int64)
     axis = data.dim(axis)
+    places = np.where(places < 0, places + data.shape[axis], places)
+    if axis == data.stream and places.size == 1 and places != data.shape[axis] - 1:
+        raise UnsupportedError(UNROLLED)
     if ids is not None and places.ndim == 0:
         return trace.select(data, axis, int(places))
-    places = np.where(places < 0, places + data.shape[axis], places)
     steps = set(np.diff(places.ravel()).tolist())
     if axis == data.stream and places.ndim == 1 and len(steps) <= 1 and min(steps, default=1) > 0:
         return trace.slice(data, axis, int(places[0]), int(places[-1]) + 1, int(min(steps, default=1)))
