@@ -148,7 +148,10 @@ def certify(
     """
 
     def pair(frames: FloatArray, ys: FloatArray) -> tuple[Rows, Rows]:
-        return paired(ys, match.call.run(frames, model.output_size))
+        answers = _try(match.call, frames, model.output_size)
+        if isinstance(answers, str):
+            raise _no_match(1, {match.call.name: answers})
+        return paired(ys, answers)
 
     blank = comparison.signed(
         Certificate(framework=framework, call=match.call.name, reading=match.draft.reading), model

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from streamrnn.errors import OptionError, UnsupportedError
 from streamrnn.model.card import Card
 from streamrnn.model.importers.parity import N_FRAMES, certify, find_match
 from streamrnn.model.importers.state_dict import from_state_dict
 from streamrnn.model.importers.torch_calls import calls_of, example_calls, one_thread
+from streamrnn.model.importers.torch_contract import NoCallError, Options
 from streamrnn.model.importers.torch_readings import readings_of
+from streamrnn.model.importers.torch_tracing import import_graph
 from streamrnn.model.model import Model
 from streamrnn.model.narrowing import with_narrowing
 from streamrnn.model.trial import draw_frames
@@ -22,24 +26,69 @@ if TYPE_CHECKING:
 __all__ = ["from_state_dict", "from_torch"]
 
 
-def from_torch(module: nn.Module, *, card: Card | None = None, example: Any = None, is_forced: bool = False) -> Model:
+def from_torch(
+    module: nn.Module,
+    *,
+    card: Card | None = None,
+    example: Any = None,
+    time_dim: int | Literal["frame"] | None = None,
+    states: Mapping[str, int | str] | None = None,
+    frame_steps: int = 0,
+    is_forced: bool = False,
+) -> Model:
     """The model that computes what `module` computes in eval mode, one frame at a time.
 
-    The order of the layers, the activations in between and the way the module is called are guessed, and each guess is
-    run against the module's own forward; the one that agrees is taken, with its errors in `card.certificate`, and with
-    those that narrow weights would add.
+    How simple layers are joined and the way the module is called are guessed, and each guess is run against the
+    module's own forward; where no guess agrees, the graph of the forward is traced with `torch.export` and proved in
+    the same way. The errors stand in `card.certificate`, with those that narrow weights would add.
 
     Args:
-        module: its layers are among those of `docs/reference/importing.md`; not modified.
+        module: its layers and operations are among those of `docs/reference/importing.md`; not modified.
         card: description; its certificate is replaced.
         example: the argument of one call, or the tuple of them, with the frames of one sequence in a batch of one; only
-            calls of its shape are tried, on it and on frames of its mean and deviation.
-        is_forced: keep the closest guess where none agrees; its certificate then says that it failed.
+            calls of its shape are tried, on it and on random frames of its mean and deviation.
+        time_dim: which dimension of the first argument is the time, or "frame" where each call takes one whole frame;
+            inferred where it can be.
+        states: which output is the new value of an argument, by the argument's name: a place among the outputs or a
+            key; an empty mapping says that no argument is a state. Inferred where it can be.
+        frame_steps: steps of the time in a frame; by default as few as an output needs.
+        is_forced: where nothing agrees with the forward, keep the model of its graph, else the closest guess; its
+            certificate then says that it failed.
 
     Raises:
-        OptionError: the example has no place for one sequence of frames.
-        UnsupportedError: a layer cannot be streamed (named, with the reason), or no guess agrees with the forward.
+        OptionError: the example has no place for one sequence of frames, or an option names what is not there.
+        UnsupportedError: what cannot be streamed is named, with the reason.
     """
+    options = Options(time_dim, states, frame_steps)
+    with one_thread():
+        try:
+            return _agreeing(module, card, example, options)
+        except UnsupportedError:
+            if not is_forced:
+                raise
+        try:
+            return import_graph(module, card=card, example=example, options=options, is_forced=True)
+        except (OptionError, UnsupportedError):
+            if options != Options():
+                raise
+            return _by_readings(module, card, example, is_forced=True)
+
+
+def _agreeing(module: nn.Module, card: Card | None, example: Any, options: Options) -> Model:
+    """The model of the first guess that agrees with the forward, else of its graph."""
+    if options != Options():
+        return import_graph(module, card=card, example=example, options=options)
+    try:
+        return _by_readings(module, card, example)
+    except (OptionError, UnsupportedError) as unread:
+        try:
+            return import_graph(module, card=card, example=example, options=options)
+        except NoCallError:
+            raise unread from None
+
+
+def _by_readings(module: nn.Module, card: Card | None, example: Any, is_forced: bool = False) -> Model:
+    """The model of the first guess that agrees with the forward; forced, of the closest."""
     import torch
 
     drafts = readings_of(module)
@@ -50,9 +99,8 @@ def from_torch(module: nn.Module, *, card: Card | None = None, example: Any = No
         calls, like = list(calls_of(module, node.size, is_token)), None
     else:
         calls, like = example_calls(module, example, node.size, is_token)
-    with one_thread():
-        match = find_match(itertools.chain([first], drafts), calls, like, is_forced)
-        model = Model(match.draft.spec, match.draft.tensors)
-        certificate = certify(model, match, f"torch {torch.__version__}", like, is_forced)
+    match = find_match(itertools.chain([first], drafts), calls, like, is_forced)
+    model = Model(match.draft.spec, match.draft.tensors)
+    certificate = certify(model, match, f"torch {torch.__version__}", like, is_forced)
     frames = draw_frames(model, N_FRAMES, 3, like)
     return with_narrowing(model.with_card(msgspec.structs.replace(card or Card(), certificate=certificate)), frames)

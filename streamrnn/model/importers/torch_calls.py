@@ -55,18 +55,18 @@ def calls_of(module: nn.Module, input_size: int, is_token: bool) -> Iterator[Cal
     Raises:
         UnsupportedError: the module cannot be copied.
     """
-    n_required, n_most = _arity(module)
-    layouts = _layouts(input_size, is_token, _is_batch_first(module))
+    n_required, n_most = arity(module)
+    layouts = _layouts(input_size, is_token, is_batch_first(module))
     if n_required <= 1:
         for layout, shape in layouts.items():
             yield Call(f"module(x {layout})", _whole(module, shape, (), is_token))
     if n_required <= 2 and n_most >= 2:
         for layout, shape in layouts.items():
-            for label, hidden in _hiddens(module):
+            for label, hidden in hiddens(module):
                 yield Call(f"module(x {layout}, {label})", _whole(module, shape, (hidden,), is_token))
     if n_most >= 2:
         for layout, frame_shape in _frame_layouts(input_size, is_token).items():
-            for label, hidden in _hiddens(module):
+            for label, hidden in hiddens(module):
                 name = f"module(frame {layout}, {label}) stepwise"
                 yield Call(name, _stepwise(module, frame_shape, hidden, is_token, is_spread=n_required > 2))
 
@@ -101,7 +101,7 @@ def example_calls(
     return calls, None if is_token else array(x).reshape(-1, input_size)
 
 
-def _arity(module: nn.Module) -> tuple[int, int]:
+def arity(module: nn.Module) -> tuple[int, int]:
     """Positional arguments that the forward needs, and takes at most."""
     try:
         parameters = inspect.signature(module.forward).parameters.values()
@@ -112,7 +112,7 @@ def _arity(module: nn.Module) -> tuple[int, int]:
     return sum(p.default is p.empty for p in positional), len(positional) + (2 if has_rest else 0)
 
 
-def _is_batch_first(module: nn.Module) -> bool:
+def is_batch_first(module: nn.Module) -> bool:
     return any(getattr(child, "batch_first", False) for child in module.modules())
 
 
@@ -144,7 +144,7 @@ def _own_hidden(module: nn.Module) -> tuple[str, Any] | None:
     return None
 
 
-def _hiddens(module: nn.Module) -> Iterator[tuple[str, Any]]:
+def hiddens(module: nn.Module) -> Iterator[tuple[str, Any]]:
     """First hidden states to hand in: the module's own where it makes one, else None and zeros of known sizes."""
     import torch
 
@@ -153,21 +153,37 @@ def _hiddens(module: nn.Module) -> Iterator[tuple[str, Any]]:
         yield own
         return
     yield "None", None
-    for child in module.modules():
-        if isinstance(child, torch.nn.RNNBase):
-            zeros = torch.zeros(child.num_layers, 1, child.hidden_size, dtype=_dtype(module))
-            yield "zeros", (zeros, zeros.clone()) if child.mode == "LSTM" else zeros
+    states = [state for child in module.modules() if (state := _zeros_of(child, dtype_of(module))) is not None]
+    for state in states:
+        yield "zeros", state
+    if len(states) > 1:
+        yield "zeros of each cell", tuple(states)
     sizes = [size for size in (getattr(module, "hidden_size", None), _classic_size(module)) if isinstance(size, int)]
     for size in dict.fromkeys(sizes):
-        yield f"zeros (1, {size})", torch.zeros(1, size, dtype=_dtype(module))
-        yield f"zeros ({size},)", torch.zeros(size, dtype=_dtype(module))
+        yield f"zeros (1, {size})", torch.zeros(1, size, dtype=dtype_of(module))
+        yield f"zeros ({size},)", torch.zeros(size, dtype=dtype_of(module))
+
+
+def _zeros_of(layer: nn.Module, dtype: torch.dtype) -> Any:
+    """The first state of a recurrent layer; None of another."""
+    import torch
+    from torch import nn
+
+    if isinstance(layer, nn.RNNBase):
+        n, is_lstm = layer.num_layers, layer.mode == "LSTM"
+        h = torch.zeros(n, 1, layer.proj_size or layer.hidden_size, dtype=dtype)
+        return (h, torch.zeros(n, 1, layer.hidden_size, dtype=dtype)) if is_lstm else h
+    if isinstance(layer, nn.RNNCellBase):
+        h = torch.zeros(1, layer.hidden_size, dtype=dtype)
+        return (h, h.clone()) if isinstance(layer, nn.LSTMCell) else h
+    return None
 
 
 def _classic_size(module: nn.Module) -> int | None:
     return getattr(getattr(module, "i2h", None), "out_features", None)
 
 
-def _dtype(module: nn.Module) -> torch.dtype:
+def dtype_of(module: nn.Module) -> torch.dtype:
     """float64 where the module computes in it, else float32."""
     import torch
 
@@ -175,7 +191,7 @@ def _dtype(module: nn.Module) -> torch.dtype:
     return torch.float64 if is_double else torch.float32
 
 
-def _own_copy(module: nn.Module) -> nn.Module:
+def own_copy(module: nn.Module) -> nn.Module:
     try:
         twin = copy.deepcopy(module)
     except Exception as error:
@@ -183,7 +199,7 @@ def _own_copy(module: nn.Module) -> nn.Module:
             f"{type(module).__name__} cannot be copied, and its forward is not run on the original: {error}"
         ) from error
     _drop_states(twin)
-    return twin.to("cpu", _dtype(module)).eval().requires_grad_(False)
+    return twin.to("cpu", dtype_of(module)).eval().requires_grad_(False)
 
 
 def _drop_states(twin: nn.Module) -> None:
@@ -214,7 +230,7 @@ def _tensor(frames: FloatArray, shape: tuple[int, ...], module: nn.Module, is_to
     import torch
 
     x = torch.from_numpy(np.ascontiguousarray(frames)).reshape(shape)
-    return x.long() if is_token else x.to(_dtype(module))
+    return x.long() if is_token else x.to(dtype_of(module))
 
 
 def _first_tensor(answer: Any) -> NDArray[np.float64]:
@@ -251,7 +267,7 @@ def _answer(
 ) -> NDArray[np.float64]:
     import torch
 
-    twin = _own_copy(module)
+    twin = own_copy(module)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return _first_tensor(twin(_tensor(frames, shape, module, is_token), *rest))
@@ -263,7 +279,7 @@ def _stepwise(
     import torch
 
     def run(frames: FloatArray, output_size: int) -> Answers:
-        twin = _own_copy(module)
+        twin = own_copy(module)
         answers: Answers = {}
         state = hidden
         with torch.no_grad(), warnings.catch_warnings():

@@ -109,19 +109,31 @@ def check_plain(module: nn.Module, path: str) -> None:
     Raises:
         UnsupportedError: hooks, parametrizations, or tensors that are not floating-point or not initialised.
     """
-    from torch.nn.parameter import is_lazy
     from torch.nn.utils import parametrize
 
-    tensors = dict(own_tensors(module))
-    if any(is_lazy(tensor) for tensor in tensors.values()):
-        raise refuse(path, module, "its sizes are not known yet; run one forward first")
+    check_tensors(module, path)
     if module._forward_hooks or module._forward_pre_hooks:
         raise refuse(path, module, "it has forward hooks, which may change what it computes; remove them first")
     if parametrize.is_parametrized(module):
         raise refuse(path, module, "it is parametrized; remove the parametrizations first, keeping their weights")
+
+
+def check_tensors(module: nn.Module, path: str) -> None:
+    """Check that the module's own tensors are there, and stay as they are.
+
+    Raises:
+        UnsupportedError: they are not initialised, quantised or complex, or `max_norm` changes them.
+    """
+    from torch.nn.parameter import is_lazy
+
+    tensors = dict(own_tensors(module))
+    if any(is_lazy(tensor) for tensor in tensors.values()):
+        raise refuse(path, module, "its sizes are not known yet; run one forward first")
     for name, tensor in tensors.items():
         if tensor.is_meta or tensor.is_quantized or tensor.is_complex():
             raise refuse(path, module, f"tensor {name!r} is {tensor.dtype} on {tensor.device}, expected float32")
+    if getattr(module, "max_norm", None) is not None:
+        raise refuse(path, module, "max_norm changes its table while it runs; set it to None after training")
 
 
 def _readers() -> dict[type[nn.Module], Callable[[nn.Module, str], list[Layer]]]:
@@ -149,8 +161,6 @@ def _linear(module: nn.Module, path: str) -> list[Layer]:
 
 def _embedding(module: nn.Module, path: str) -> list[Layer]:
     embedding = cast("nn.Embedding", module)
-    if embedding.max_norm is not None:
-        raise refuse(path, module, "max_norm changes its table while it runs; set it to None after training")
     n_tokens, size = embedding.weight.shape
     return [Layer("embedding", path, 1, size, {"weight": array(embedding.weight)}, n_tokens=n_tokens)]
 

@@ -128,18 +128,24 @@ class Arranging(Graph):
     def _flat(self, symbol: Symbol) -> Symbol:
         return self.in_order(symbol)
 
+    def ends_with_input(self, x: Symbol) -> bool:
+        """Whether the last step of the original is there when its input ends, and no later one."""
+        if self._input is None or self._input.stream is None or x.stream is None:
+            return not x.delay
+        return x.shape[x.stream] + x.delay == int(self._input.shape[self._input.stream] * x.rate)
+
     def latest(self, x: Symbol) -> Symbol:
         """The last step of the stream so far, which stands for the whole sequence.
 
         Raises:
-            UnsupportedError: the stream comes late, so the last step is not known when a sequence ends.
+            UnsupportedError: the last step is not known when a sequence ends.
         """
         assert x.stream is not None
         x = self.settled(x)
-        if x.delay:
+        if not self.ends_with_input(x):
             raise UnsupportedError(
-                f"{x.node!r} comes {x.delay} steps late, for it looks ahead or is shorter than its input; "
-                "its last step is not known when the sequence ends"
+                f"{x.node!r} looks ahead or ends before its input does; its last step is not known when the sequence "
+                "ends"
             )
         shape = tuple(1 if d == x.stream else n for d, n in enumerate(x.shape))
         last = replace(x, shape=shape, stream=None, is_pooled=True, ids=None)

@@ -10,7 +10,7 @@ import numpy as np
 
 from streamrnn.errors import UnsupportedError
 from streamrnn.model.importers.tracing.maths import Maths
-from streamrnn.model.importers.tracing.symbol import Constant, Symbol
+from streamrnn.model.importers.tracing.symbol import Constant, MisreadError, Symbol
 from streamrnn.model.spec import Node
 
 
@@ -48,7 +48,7 @@ class Cells(Maths):
         channels = [d for d in range(x.ndim) if d != time and (d in x.layout or x.shape[d] == n_in)]
         channel = max(channels, default=x.ndim - 1)
         if x.stream is not None and x.stream != time:
-            raise UnsupportedError(f"{name!r} runs along dimension {time} of {x.shape}, but the time is {x.stream}")
+            raise MisreadError(f"{name!r} runs along dimension {time} of {x.shape}, but the time is {x.stream}")
         if x.shape[channel] != n_in or any(d not in {time, channel} for d in x.layout):
             raise UnsupportedError(f"{name!r} reads {n_in} values at each step, but {x.shape} come (time: {time})")
         x = self.arranged(self.settled(x), [time], [channel])
@@ -105,7 +105,7 @@ class Cells(Maths):
             if y.stream is not None:
                 last = replace(y, shape=(size,), stream=None, layout=(0,) if size != 1 else (), n_inner=0,
                                is_pooled=True, node=f"{y.node} (last state)")  # fmt: skip
-                if i == 0 and not y.delay:
+                if i == 0 and self.ends_with_input(y):
                     kept = [n if d not in {time} else 1 for d, n in enumerate(y.shape)]
                     value = self.latest(y)
                     assert value.shape == tuple(kept)

@@ -13,9 +13,15 @@ import numpy as np
 
 from streamrnn.errors import UnsupportedError
 from streamrnn.kernels.packing import FloatArray
+from streamrnn.model.importers.folding import folded
 from streamrnn.model.importers.layers import Draft
 from streamrnn.model.importers.tracing.symbol import Ids, Symbol, layout_of
 from streamrnn.model.spec import Head, Node, Spec
+
+
+class ChangedStateError(UnsupportedError):
+    """A state that cells took as their first one is handed back changed."""
+
 
 Ending = Callable[[Node, int], Node]
 """What is still to be done to a node once the steps of its input in a frame are known."""
@@ -160,7 +166,7 @@ class Graph:
         names = {node.name for node in spec.nodes}
         tensors = {name: tensor for name, tensor in self._tensors.items() if name.rpartition(".")[0] in names}
         return Traced(
-            Draft(self._reading, spec, tensors), self._input, n_steps, tuple(heads), first.delay,
+            folded(Draft(self._reading, spec, tensors)), self._input, n_steps, tuple(heads), first.delay,
             first.is_pooled, {name: symbol.shape for name, symbol in self._states.items()},
         )  # fmt: skip
 
@@ -204,7 +210,7 @@ class Graph:
                 given = np.array([]) if back is None or back.ids is None else back.ids.ravel()
                 owners = [self._finals.get(int(i), 0) for i in given]
                 if back is not None and owners != state.ids.ravel().tolist():
-                    raise UnsupportedError(f"state {name!r}: what is handed back is not the last state of its cells")
+                    raise ChangedStateError(f"state {name!r}: what is handed back is not the last state of its cells")
             elif back is None:
                 raise UnsupportedError(f"state {name!r} is handed in, but nothing is handed back for it")
             else:

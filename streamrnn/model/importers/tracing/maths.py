@@ -70,12 +70,11 @@ class Maths(Shapes):
             largest = float(np.finfo(np.float32).max)
             bounds = (scalar, largest) if kind == "maximum" else (-largest, scalar)
             return self.map("clamp", x, *bounds, name=name)
-        scale, shift = {
-            "add": (np.ones_like(value, np.float64), value),
-            "sub": (np.ones_like(value, np.float64), -np.asarray(value, np.float64)),
-            "mul": (value, np.zeros_like(value, np.float64)),
-            "div": (1.0 / np.asarray(value, np.float64), np.zeros_like(value, np.float64)),
-        }[kind]
+        value = np.asarray(value, np.float64)
+        if kind in {"add", "sub"}:
+            scale, shift = np.ones_like(value), value if kind == "add" else -value
+        else:
+            scale, shift = value if kind == "mul" else 1.0 / value, np.zeros_like(value)
         if scalar is not None and not grows:
             return self.map("linear_map", x, scale.ravel()[0], shift.ravel()[0], name=name)
         return self.affine(x, scale, shift, name=name)
@@ -135,6 +134,38 @@ class Maths(Shapes):
         running = "running_mean" if kind == "mean" else "running_max"
         node = Node(name or running, running, x.size, (x.node,), hold=max(x.delay, 0))  # type: ignore[arg-type]
         return self.latest(x.of(self._add(node, x)))
+
+    def running_spread(self, x: Symbol, correction: float = 0.0, name: str = "") -> tuple[Symbol, Symbol]:
+        """Mean and standard deviation of all steps so far; the stream's dimension stays, of length 1.
+
+        Args:
+            x: a stream.
+            correction: what is taken off the number of steps (1 for an unbiased variance; it is then 0 at one step).
+            name: of the node.
+        """
+        x = self.settled(x)
+        if x.stream is None or x.inner > 1:
+            raise UnsupportedError(
+                f"{x.node!r}: the deviation over the time of steps inside a frame cannot be streamed"
+            )
+        x, hold = replace(x, n_inner=0), max(x.delay, 0)
+        node = self._add(Node(name or "running_stats", "running_stats", 2 * x.size, (x.node,), hold=hold), x)
+        mean, spread = (
+            x.of(self._add(Node(f"{node}.{part}", "slice", x.size, (node,), start=start), x))
+            for part, start in (("mean", 0), ("deviation", x.size))
+        )
+        if correction:
+            spread = self.binary("mul", spread, self._bessel(x, correction, hold))
+        return self.latest(mean), self.latest(spread)
+
+    def _bessel(self, x: Symbol, correction: float, hold: int) -> Symbol:
+        """`sqrt(n / (n - correction))` at the `n`-th step; where that is no number, 1."""
+        one = replace(x, shape=tuple(m if d == x.stream else 1 for d, m in enumerate(x.shape)), layout=(), ids=None)
+        ones = one.of(self._add(Node("one", "constant", 1), one, {"value": np.ones(1)}))
+        counter = Node("count", "diagonal", 1, (ones.node,), hold=hold)
+        n = one.of(self._add(counter, one, {"decay": np.ones(1)}))
+        free = self.map("clamp", self.map("linear_map", n, 1.0, -correction), 1.0, float(np.finfo(np.float32).max))
+        return self.map("sqrt", self.binary("div", n, free))
 
     def _over_channels(self, kind: Reduction, x: Symbol, gone: list[int], name: str) -> Symbol:
         left = [d for d in x.layout if d not in gone]

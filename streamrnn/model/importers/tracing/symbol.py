@@ -10,8 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from streamrnn.errors import UnsupportedError
+
 Ids = NDArray[np.int64]
 Constant = NDArray[Any]
+
+
+class MisreadError(UnsupportedError):
+    """The operation shows that the time was taken for another dimension than it is."""
 
 
 @dataclass(frozen=True)

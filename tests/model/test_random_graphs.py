@@ -1,0 +1,50 @@
+"""Random modules: whatever their graph, the imported model streams what their own forward computes, and keeps the laws."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+torch = pytest.importorskip("torch")
+
+import streamrnn  # noqa: E402
+from tests.laws.nets import random_frames, same_bits  # noqa: E402
+from tests.model.random_modules import draw_module  # noqa: E402
+
+N_MODULES = 120
+N_FRAMES = 12
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=N_MODULES)
+def test_a_random_graph_streams_what_pytorch_computes(seed):
+    module, _ = draw_module(random.Random(seed))
+    model = streamrnn.from_torch(module)
+    certificate = model.card.certificate
+    assert certificate["max_rel_error"] < 1e-4
+    assert certificate["n_compared"] >= 9
+    if seed % 4 == 0:
+        the_laws_hold(model, seed)
+
+
+def the_laws_hold(model, seed):
+    """Any chunking, any batch, a snapshot in the middle: the same bits."""
+    engine = streamrnn.Engine(streamrnn.Limits(max_sessions=4))
+    engine.add_model("m", model)
+    xs = random_frames(model, N_FRAMES, seed=seed % 1000)
+    whole = engine.open("m").run(xs)
+    one, other = engine.open("m"), engine.open("m")
+    assert same_bits(np.array([one.step(x) for x in xs]), whole)
+    noise = random_frames(model, N_FRAMES, seed=1)
+    one.reset()
+    mixed = np.array([engine.step_many([other, one], np.stack([n, x])) for n, x in zip(noise, xs, strict=True)])
+    assert same_bits(mixed[:, 1], whole)
+    one.reset()
+    first = one.run(xs[:5])
+    blob = one.snapshot()
+    one.close()
+    assert same_bits(np.concatenate([first, engine.restore(blob).run(xs[5:])]), whole)
