@@ -98,7 +98,7 @@ def example_calls(
         hidden = (rest[0] if len(rest) == 1 else tuple(rest)) if rest else None
         run = _stepwise(module, shape, hidden, is_token, is_spread=len(rest) > 1)
         calls.append(Call(f"module(frame {shape}, hidden) stepwise", run))
-    return calls, None if is_token else array(x).reshape(-1, input_size)
+    return calls, array(x).reshape(-1, 1 if is_token else input_size).astype(np.float32)
 
 
 def arity(module: nn.Module) -> tuple[int, int]:

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 READING = "the graph of its forward"
-MOST_ROWS = 2000
-"""Most steps of an example that say how frames are drawn."""
 
 
 def import_graph(
@@ -265,9 +263,8 @@ def _answering(
 
 
 def _like(traced: Traced, contract: Contract, example: Any) -> FloatArray | None:
-    """Frames (n, input_size) of which the trial frames have the mean and deviation, each place in a frame alike."""
-    if example is None or contract.is_token or contract.stream is None:
+    """The steps of the example (n, values of a step), to be tried, and drawn like."""
+    if example is None or contract.stream is None:
         return None
     x = example[0] if isinstance(example, tuple | list) else example
-    rows = traced.input.rows(as_array(x))[:MOST_ROWS]
-    return np.tile(rows, (1, traced.frame_steps)).astype(np.float32) if len(rows) > 1 else None
+    return traced.input.rows(as_array(x)).astype(np.float32)
