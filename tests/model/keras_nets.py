@@ -99,6 +99,8 @@ WHOLE = {
     "last state": lambda: graph(lambda x: L.Dense(2)(L.GRU(3, return_state=True)(x)[1])),
     "mean": lambda: chain(L.LSTM(3, return_sequences=True), L.GlobalAveragePooling1D(), L.Dense(2)),
     "max": lambda: chain(L.Dense(3), L.GlobalMaxPooling1D(keepdims=True)),
+    "last of windows": lambda: chain(L.Conv1D(8, 5, 2), L.GRU(6, return_sequences=True), L.GRU(3), L.Dense(2)),
+    "mean of windows": lambda: chain(L.Conv1D(8, 5), L.GlobalAveragePooling1D()),
     "tokens of fixed length": lambda: chain(L.Embedding(11, 4), L.GRU(4), shape=(20,)),
 }
 """Models that answer once for a sequence."""

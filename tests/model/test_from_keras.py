@@ -20,12 +20,14 @@ else:
     keras = pytest.importorskip("keras")
 h5py = pytest.importorskip("h5py")
 
+from keras import layers as L  # noqa: E402
+
 import streamrnn  # noqa: E402
 from streamrnn.errors import ModelFileError, OptionError, UnsupportedError  # noqa: E402
 from streamrnn.model.importers import keras_archive  # noqa: E402
 from tests.laws.nets import random_frames  # noqa: E402
 from tests.model import keras_nets as nets  # noqa: E402
-from tests.model.keras_nets import L, chain, graph, with_weights  # noqa: E402
+from tests.model.keras_nets import chain, graph, with_weights  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
 """Keras's torch backend turns tensors into arrays in the old way."""

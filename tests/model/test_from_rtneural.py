@@ -55,7 +55,9 @@ def nets():
     """Keras models of the layers that RTNeural knows."""
     if os.environ.get("CI") != "true":
         pytest.importorskip("keras")
-    from tests.model.keras_nets import L, chain
+    from keras import layers as L
+
+    from tests.model.keras_nets import chain
 
     return {
         "dense": chain(L.Dense(5, "tanh"), L.Dense(4, "relu"), L.TimeDistributed(L.Dense(3, "sigmoid")), L.Dense(1)),

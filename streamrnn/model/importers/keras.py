@@ -46,8 +46,8 @@ def from_keras(
         path_or_model: a `.keras` archive, a folder written with `zipped=False`, or a live `keras.Model`. The dimension
             after the batch is the time; an input (batch, channels) has none: each frame is one of it.
         card: description; its certificate is replaced.
-        example: one input, with or without the batch of one; it is compared too, and random frames have its mean and
-            deviation.
+        example: one input, with or without the batch of one; it is compared too, and the random frames have its mean
+            and deviation.
         frame_steps: steps of the input in a frame, a multiple of what an output needs; 0 for just that.
         is_forced: keep a model whose answers differ; its certificate then says that it failed.
 
