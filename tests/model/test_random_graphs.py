@@ -1,4 +1,4 @@
-"""Random modules: whatever their graph, the imported model streams what their own forward computes, and keeps the laws."""
+"""Random modules: whatever their graph, the imported model streams what the forward computes, and keeps the laws."""
 
 from __future__ import annotations
 

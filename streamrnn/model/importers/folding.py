@@ -6,13 +6,11 @@ from collections import Counter
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from streamrnn.kernels.packing import FloatArray
 from streamrnn.model.importers.layers import Draft
 from streamrnn.model.spec import Node, Spec
 
-Doubles = NDArray[np.float64]
 PRODUCTS = frozenset({"linear", "conv"})
 
 
@@ -30,8 +28,7 @@ def folded(draft: Draft) -> Draft:
         source = by_name[node.inputs[0]] if node.kind == "affine" else node
         fits = source.kind in PRODUCTS and (source.size, source.steps) == (node.size, node.steps)
         if node.kind == "affine" and fits and readers[source.name] == 1 and not source.exact:
-            scale, shift = (tensors.pop(f"{node.name}.{short}").astype(np.float64) for short in ("scale", "shift"))
-            tensors |= _scaled(source, tensors, scale, shift)
+            tensors |= _scaled(source, tensors, tensors.pop(f"{node.name}.scale"), tensors.pop(f"{node.name}.shift"))
             merged[node.name] = source.name
             by_name[source.name] = msgspec.structs.replace(source, bias=True)
     nodes = tuple(_renamed(by_name[node.name], merged) for node in spec.nodes if node.name not in merged)
@@ -42,13 +39,13 @@ def folded(draft: Draft) -> Draft:
 def _scaled(
     source: Node, tensors: dict[str, FloatArray], scale: FloatArray, shift: FloatArray
 ) -> dict[str, FloatArray]:
-    """Weights and biases of `source`, times `scale`, plus `shift` (size,) float64."""
-    weight = tensors[f"{source.name}.weight"]
+    """Weights and biases of `source`, times `scale`, plus `shift` (size,)."""
+    weight, factor = tensors[f"{source.name}.weight"], scale.astype(np.float64)
     bias = tensors.get(f"{source.name}.bias", np.zeros(source.size, np.float32))
-    rows = scale.reshape(-1, *[1] * (weight.ndim - 1))
+    rows = factor.reshape(-1, *[1] * (weight.ndim - 1))
     return {
         f"{source.name}.weight": (weight * rows).astype(np.float32),
-        f"{source.name}.bias": (bias * scale + shift).astype(np.float32),
+        f"{source.name}.bias": (bias * factor + shift).astype(np.float32),
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -46,49 +47,35 @@ def from_torch(
         module: its layers and operations are among those of `docs/reference/importing.md`; not modified.
         card: description; its certificate is replaced.
         example: the argument of one call, or the tuple of them, with the frames of one sequence in a batch of one; only
-            calls of its shape are tried, on it and on random frames of its mean and deviation.
+            calls of its shape are tried, on it and on frames of its mean and deviation.
         time_dim: which dimension of the first argument is the time, or "frame" where each call takes one whole frame;
             inferred where it can be.
         states: which output is the new value of an argument, by the argument's name: a place among the outputs or a
             key; an empty mapping says that no argument is a state. Inferred where it can be.
         frame_steps: steps of the time in a frame; by default as few as an output needs.
-        is_forced: where nothing agrees with the forward, keep the model of its graph, else the closest guess; its
-            certificate then says that it failed.
+        is_forced: keep the graph, or the closest guess, where none agrees; its certificate then says that it failed.
 
     Raises:
         OptionError: the example has no place for one sequence of frames, or an option names what is not there.
         UnsupportedError: what cannot be streamed is named, with the reason.
     """
-    options = Options(time_dim, states, frame_steps)
+    options = Options(time_dim, states, frame_steps, is_forced)
     with one_thread():
-        try:
-            return _agreeing(module, card, example, options)
-        except UnsupportedError:
-            if not is_forced:
-                raise
-        try:
-            return import_graph(module, card=card, example=example, options=options, is_forced=True)
-        except (OptionError, UnsupportedError):
-            if options != Options():
-                raise
-            return _by_readings(module, card, example, is_forced=True)
-
-
-def _agreeing(module: nn.Module, card: Card | None, example: Any, options: Options) -> Model:
-    """The model of the first guess that agrees with the forward, else of its graph."""
-    if options != Options():
-        return import_graph(module, card=card, example=example, options=options)
-    try:
-        return _by_readings(module, card, example)
-    except (OptionError, UnsupportedError) as unread:
-        try:
+        if replace(options, is_forced=False) != Options():
             return import_graph(module, card=card, example=example, options=options)
-        except NoCallError:
-            raise unread from None
+        try:
+            return _by_readings(module, card, example)
+        except (OptionError, UnsupportedError) as unread:
+            try:
+                return import_graph(module, card=card, example=example, options=options)
+            except UnsupportedError as refusal:
+                if is_forced:
+                    return _by_readings(module, card, example, is_forced)
+                raise (unread if isinstance(refusal, NoCallError) else refusal) from None
 
 
 def _by_readings(module: nn.Module, card: Card | None, example: Any, is_forced: bool = False) -> Model:
-    """The model of the first guess that agrees with the forward; forced, of the closest."""
+    """The model of the first guess that agrees with the forward."""
     import torch
 
     drafts = readings_of(module)

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-N_STEPS = 211
-"""Steps of the sequence on which a graph is made, beyond what its layers look at: no size of a layer, most likely."""
+N_STEPS = 37
+"""Steps of the sequence on which a graph is made, beyond what its layers look at: no size of a layer, most likely. Not
+more, since PyTorch takes recurrent layers apart step by step to learn the shapes of their outputs.
+"""
 MOST_STEPS = 2**18
 N_READERS = 6
 """Most layers that are asked how large a frame is."""
@@ -35,6 +37,7 @@ class Options:
     time_dim: int | Literal["frame"] | None = None
     states: States | None = None
     frame_steps: int = 0
+    is_forced: bool = False
 
 
 @dataclass(frozen=True)
@@ -124,8 +127,11 @@ def _of_example(module: nn.Module, example: Any, options: Options) -> Iterator[C
         raise OptionError(f"example: expected the frames of one sequence (a batch of one), got shape {shape}")
     n_steps = n_steps_of(module, options.frame_steps)
     tail = tuple(_as_double(part, module) for part in rest)
+    recurs = any(isinstance(child, torch.nn.RNNBase) for child in module.modules())
     for d in _places(module, shape, options):
-        long = (*shape[:d], n_steps, *shape[d + 1 :])
+        # Windows that only the forward knows of must not be longer than the sequence.
+        n = n_steps if recurs else -(-max(n_steps, 4 * shape[d]) // n_steps) * n_steps
+        long = (*shape[:d], n, *shape[d + 1 :])
         yield Contract(long, d, tail, is_token, options)
     if rest or options.time_dim == "frame":
         yield Contract(shape, None, tail, is_token, options)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 READING = "the graph of its forward"
+MOST_ROWS = 2**20
+"""Most steps of an example that are tried."""
 
 
-def import_graph(
-    module: nn.Module, *, card: Card | None, example: Any, options: Options, is_forced: bool = False
-) -> Model:
-    """The model of the way to call `module` that is meant, traced and proved, or by force only traced.
+def import_graph(module: nn.Module, *, card: Card | None, example: Any, options: Options) -> Model:
+    """The model of the way to call `module` that is meant, traced and proved.
 
     The first call that the forward takes decides, unless a layer of it runs along another dimension. Where another
     call is possible too and would make another model, the caller is asked.
@@ -68,13 +68,13 @@ def import_graph(
                 raise _with_hint(error, contract, options) from error
     if found:
         _check_alike(found)
-        return _proved(module, found[0], card, example, is_forced)
+        return _proved(module, found[0], card, example)
     raise misread or _no_call(module, example, faults)
 
 
 def _with_hint(error: UnsupportedError, contract: Contract, options: Options) -> UnsupportedError:
     """The refusal, and how to say that the call is another one."""
-    if options != Options():
+    if replace(options, is_forced=False) != Options():
         return error
     return UnsupportedError(
         f"{error.message}. It was called as {contract.call}; if that is not meant, give example= and time_dim=",
@@ -177,14 +177,15 @@ def _traced(
     return Reading(contract, traced, Outputs(heads, states), answered)
 
 
-def _proved(module: nn.Module, reading: Reading, card: Card | None, example: Any, is_forced: bool) -> Model:
+def _proved(module: nn.Module, reading: Reading, card: Card | None, example: Any) -> Model:
     import torch
 
     contract = reading.contract
-    answer = _answering(module, contract, reading.outputs, reading.answered)
+    answer = _answering(module, contract, reading.outputs)
     original = Original(f"torch {torch.__version__}", answer, contract.call)
-    like = _like(reading.traced, contract, example)
-    return prove(reading.traced, original, card=card, like=like, is_forced=is_forced)
+    return prove(
+        reading.traced, original, card=card, like=_like(reading.traced, example), is_forced=contract.options.is_forced
+    )
 
 
 def _state_symbols(
@@ -231,9 +232,9 @@ def _head_name(leaf: Leaf) -> str:
 
 
 def _answering(
-    module: nn.Module, contract: Contract, outputs: Outputs, answered: Sequence[Leaf]
+    module: nn.Module, contract: Contract, outputs: Outputs
 ) -> Callable[[Sequence[Array]], Sequence[Sequence[Array]]]:
-    """Runs copies of the module, the states handed on; where it takes no sequence so short, it answers NaN."""
+    """Runs copies of the module, the states handed on."""
     import torch
     from torch.utils import _pytree
 
@@ -244,13 +245,7 @@ def _answering(
             for x in inputs:
                 frames = torch.from_numpy(np.ascontiguousarray(x))
                 frames = frames.long() if contract.is_token else frames.to(dtype_of(module))
-                try:
-                    leaves = leaves_of(twin(frames, *rest))
-                except RuntimeError:
-                    if contract.stream is None or frames.shape[contract.stream] >= contract.shape[contract.stream]:
-                        raise
-                    found.append([np.full(answered[i].value.shape, np.nan) for i in outputs.heads.values()])
-                    continue
+                leaves = leaves_of(twin(frames, *rest))
                 found.append([leaves[i].value.double().numpy() for i in outputs.heads.values()])
                 if contract.stream is None and outputs.states:
                     values, tree = _pytree.tree_flatten(rest)
@@ -262,9 +257,9 @@ def _answering(
     return run
 
 
-def _like(traced: Traced, contract: Contract, example: Any) -> FloatArray | None:
-    """The steps of the example (n, values of a step), to be tried, and drawn like."""
-    if example is None or contract.stream is None:
+def _like(traced: Traced, example: Any) -> FloatArray | None:
+    """The steps of the example, as rows."""
+    if example is None:
         return None
     x = example[0] if isinstance(example, tuple | list) else example
-    return traced.input.rows(as_array(x)).astype(np.float32)
+    return traced.input.rows(as_array(x))[:MOST_ROWS].astype(np.float32)
