@@ -25,6 +25,7 @@ from streamrnn.model.spec import Activation, Head, Node, Spec
 
 if TYPE_CHECKING:
     from streamrnn.model.importers.keras import from_keras
+    from streamrnn.model.importers.onnx.importer import from_onnx
     from streamrnn.model.importers.rtneural import from_rtneural
     from streamrnn.model.importers.torch import from_state_dict, from_torch
 
@@ -49,6 +50,7 @@ __all__ = [
     "Spec",
     "StreamrnnError",
     "from_keras",
+    "from_onnx",
     "from_rtneural",
     "from_state_dict",
     "from_torch",
@@ -59,7 +61,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Load the importers on first use: they need torch, which serving never does."""
+    """Load the importers on first use: they need torch or onnx, which serving never does."""
+    if name == "from_onnx":
+        from streamrnn.model.importers.onnx.importer import from_onnx
+
+        return from_onnx
     if name in {"from_torch", "from_state_dict"}:
         from streamrnn.model.importers import torch as importer
 

@@ -55,7 +55,7 @@ EXCEPTIONS = {"streamrnn.kernels.warmup": {"time", "threading"}}
 THIRD_PARTY = {
     "streamrnn.kernels": {"numpy", "numba", "llvmlite"},
     "streamrnn.wire": {"msgspec"},
-    "streamrnn.model": {"numpy", "safetensors", "msgspec", "torch", "onnx", "h5py", "keras"},
+    "streamrnn.model": {"numpy", "safetensors", "msgspec", "torch", "onnx", "onnxruntime", "h5py", "keras"},
     "streamrnn.audio": {"numpy"},
     "streamrnn.decode": {"numpy"},
     "streamrnn.engine": {"numpy", "msgspec"},
@@ -69,7 +69,7 @@ THIRD_PARTY = {
 }
 """What each room may import of the world outside; `training` is free."""
 
-LAZY = frozenset({"torch", "onnx", "h5py", "keras", "streamrnn_client"})
+LAZY = frozenset({"torch", "onnx", "onnxruntime", "h5py", "keras", "streamrnn_client"})
 """Heavy or optional: within streamrnn never imported at module level."""
 
 

@@ -112,8 +112,8 @@ class Cells(Maths):
                     last = self.reshape(value, (size,))
             else:
                 last = replace(y, shape=(size,), layout=(0,) if size != 1 else (), n_inner=0)
-                if y.inner > 1:
-                    last = replace(last, node=f"{y.node} (last state)")
+                if y.inner > 1 and i == 0:
+                    last = self.reshape(self.slice(y, time, y.shape[time] - 1), (size,))
             if i == 1:
                 last = replace(last, node=f"{y.node} (cell state)")
             found.append(replace(last, ids=self.final_of(state, (size,))))

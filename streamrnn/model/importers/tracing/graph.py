@@ -146,6 +146,8 @@ class Graph:
         if not outputs:
             raise UnsupportedError("the model has no output but its states")
         self._close_states(states or {})
+        if strange := [name for name, head in outputs.items() if head.node not in self._steps]:
+            raise UnsupportedError(f"the output {strange[0]!r} is {outputs[strange[0]].node}, not a value")
         heads = self._aligned(list(outputs.values()))
         n_steps = lcm(1, *(rate.denominator for rate, _ in self._steps.values() if rate is not None))
         if frame_steps % n_steps:
@@ -238,6 +240,8 @@ def _used(nodes: list[Node], output: str) -> list[Node]:
     wanted, found = [output, nodes[0].name], set()
     while wanted:
         name = wanted.pop()
+        if name not in by_name:
+            raise UnsupportedError(f"{name} is used as a value; it can only be handed back as a state")
         if name not in found:
             found.add(name)
             wanted += by_name[name].inputs

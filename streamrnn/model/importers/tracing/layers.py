@@ -200,6 +200,8 @@ class Trace(Cells):
         if slope.size == 1:
             return self.map("leaky_relu", x, float(slope.ravel()[0]), name=name or "prelu")
         shape = slope.shape if slope.ndim == x.ndim else [-1 if d == x.dim(channel) else 1 for d in range(x.ndim)]
+        if x.stream is not None and slope.reshape(shape).shape[x.stream] != 1:
+            raise UnsupportedError(f"{name or 'prelu'!r}: its slopes change along the time")
         full = np.broadcast_to(slope.reshape(shape), [1 if d == x.stream else n for d, n in enumerate(x.shape)])
         values = x.rows(full)[0]
         y = self.folded(x)

@@ -73,14 +73,28 @@ class Shapes(Arranging):
         """Without the dimensions (all where None) that have length 1; the others of `dims` stay, as in PyTorch."""
         chosen = range(x.ndim) if dims is None else [x.dim(d) for d in dims]
         gone = {d for d in chosen if x.shape[d] == 1}
-        return self.reshape(x, [n for d, n in enumerate(x.shape) if d not in gone])
+        if x.stream in gone:
+            return self.reshape(x, [n for d, n in enumerate(x.shape) if d not in gone])
+        places = iter(range(x.ndim))
+        return self._placed(x, [-1 if d in gone else next(places) for d in range(x.ndim)], x.ndim - len(gone))
 
     def unsqueeze(self, x: Symbol, dims: Sequence[int]) -> Symbol:
         """With dimensions of length 1 at `dims` of the result."""
         n = x.ndim + len(dims)
         places = {d + n if d < 0 else d for d in dims}
-        rest = iter(x.shape)
-        return self.reshape(x, [1 if d in places else next(rest) for d in range(n)])
+        return self._placed(x, [d for d in range(n) if d not in places], n)
+
+    def _placed(self, x: Symbol, places: Sequence[int], n: int) -> Symbol:
+        """Each dimension at its place among `n`; -1 for one of length 1 that goes, and new ones have length 1."""
+        old = {place: d for d, place in enumerate(places) if place >= 0}
+        shape = tuple(x.shape[old[d]] if d in old else 1 for d in range(n))
+        return replace(
+            x,
+            shape=shape,
+            stream=None if x.stream is None else places[x.stream],
+            layout=tuple(places[d] for d in x.layout),
+            ids=None if x.ids is None else x.ids.reshape(shape),
+        )
 
     def slice(self, x: Symbol, dim: int, start: int = 0, stop: int | None = None, step: int = 1) -> Symbol:
         """NumPy's `x[..., start:stop:step, ...]` along `dim`; step at least 1.
