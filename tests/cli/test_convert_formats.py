@@ -10,24 +10,25 @@ import pytest
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 
-import streamrnn
+torch = pytest.importorskip("torch")
+
+from torch import nn  # noqa: E402
+
+import streamrnn  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
 """Keras's torch backend turns tensors into arrays in the old way."""
 
 
-torch = pytest.importorskip("torch")
-
-
-class Headed(torch.nn.Module):
+class Headed(nn.Module):
     """A convolution that strides and looks ahead, a cell, two heads by name."""
 
     def __init__(self):
         super().__init__()
-        self.conv = torch.nn.Conv1d(3, 6, 5, stride=2, padding=2)
-        self.gru = torch.nn.GRU(6, 8, batch_first=True)
-        self.speech = torch.nn.Linear(8, 1)
-        self.noise = torch.nn.Linear(8, 2)
+        self.conv = nn.Conv1d(3, 6, 5, stride=2, padding=2)
+        self.gru = nn.GRU(6, 8, batch_first=True)
+        self.speech = nn.Linear(8, 1)
+        self.noise = nn.Linear(8, 2)
 
     def forward(self, x):
         """Answer x (batch, time, 3)."""
@@ -141,3 +142,24 @@ def test_a_module_whose_forward_is_a_graph(run, tmp_path, xs):
         "example     15 frames",
     ):
         assert expected in done.stdout, done.stdout
+
+
+def test_an_onnx_graph_that_its_own_runtime_computes_otherwise_is_written_by_force_alone(run, tmp_path, monkeypatch):
+    onnx = pytest.importorskip("onnx")
+    from onnx import TensorProto, helper
+
+    from streamrnn.model.importers.onnx import importer
+
+    graph = helper.make_graph(
+        [helper.make_node("Tanh", ["x"], ["y"])], "net",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, "n", 3])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, "n", 3])],
+    )  # fmt: skip
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path / "m.onnx")
+    monkeypatch.setattr(importer, "runner_of", lambda *_: ("other 1.0", lambda inputs: {"y": np.sin(inputs["x"])}))
+    out = tmp_path / "out.safetensors"
+    assert run("convert", tmp_path / "m.onnx", out).returncode == 1
+    assert not out.exists()
+    forced = run("convert", tmp_path / "m.onnx", out, "--force")
+    assert forced.returncode == 0, forced.stderr
+    assert "differs from other 1.0" in forced.stderr

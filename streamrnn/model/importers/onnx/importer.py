@@ -18,7 +18,7 @@ from streamrnn.model.importers.onnx.original import RunError, original_of, runne
 from streamrnn.model.importers.onnx.replay import Replay
 from streamrnn.model.importers.onnx.states import roles_of
 from streamrnn.model.importers.onnx.values import Value
-from streamrnn.model.importers.proof import prove
+from streamrnn.model.importers.proof import Original, prove
 from streamrnn.model.importers.tracing.graph import Traced
 from streamrnn.model.importers.tracing.layers import Trace
 from streamrnn.model.importers.tracing.symbol import Symbol
@@ -40,6 +40,7 @@ def from_onnx(
     outputs: Sequence[str] = (),
     time_axis: TimeAxis = "auto",
     frame_steps: int = 0,
+    is_forced: bool = False,
 ) -> Model:
     """The model that computes what an ONNX graph computes, one frame at a time.
 
@@ -50,14 +51,16 @@ def from_onnx(
     Args:
         source: a file, its bytes, or the model.
         card: description; its certificate is replaced.
-        example: frames as the graph takes them, of one sequence; frames of their mean and deviation are tried, and
-            where the graph can be run at their length only, they say which.
+        example: frames as the graph takes them, of one sequence; these and frames of their mean and deviation are
+            tried, and where the graph can be run at their length only, they say which.
         input: name of the input that holds the frames, where it cannot be told.
         states: names of inputs that are handed on from call to call, with the outputs that they come back as.
         constants: values of other inputs, by name.
         outputs: names of the outputs to keep; by default all but states.
         time_axis: the dimension of the frames that is time; "call" where each call is one frame.
         frame_steps: steps of the input in a frame, a multiple of what an output needs; 0 for just that.
+        is_forced: where no way to call the graph agrees with it, keep the first that can be traced; its certificate
+            then says that it failed.
 
     Raises:
         OptionError: an option fits the graph in no way, or one is missing to tell the inputs apart.
@@ -75,6 +78,7 @@ def from_onnx(
     runner = runner_of(source, proto, graph)
     refused: list[tuple[Contract, str]] = []
     put_off: list[Contract] = []
+    differing: list[tuple[Traced, Original]] = []
     for contract in chain(contracts_of(graph, roles, fixed, time_axis, frame_steps, shape), put_off):
         try:
             traced, names = trace_graph(graph, contract, frame_steps)
@@ -82,9 +86,14 @@ def from_onnx(
                 put_off.append(contract)
                 continue
             original = None if runner is None else original_of(runner, graph, contract, names)
+            if original is not None:
+                differing.append((traced, original))
             return prove(traced, original, card=card, like=_like(traced, example))
         except (UnsupportedError, SpecError, RunError) as error:
             refused.append((contract, str(error)))
+    if is_forced and differing:
+        traced, original = differing[0]
+        return prove(traced, original, card=card, like=_like(traced, example), is_forced=True)
     raise _refusal(refused)
 
 
@@ -138,7 +147,9 @@ def _like(traced: Traced, example: Any) -> FloatArray | None:
 
 def _refusal(refused: Sequence[tuple[Contract, str]]) -> UnsupportedError:
     if not refused:
-        raise OptionError("no dimension of the frames can be time; say which (time_axis=), or that each call is a frame")
+        raise OptionError(
+            "no dimension of the frames can be time; say which (time_axis=), or that each call is a frame"
+        )
     if len({message for _, message in refused}) == 1:
         return UnsupportedError(refused[0][1])
     lines = "".join(f"\n  {contract}: {message}" for contract, message in refused)
