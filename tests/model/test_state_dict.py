@@ -90,6 +90,37 @@ class TestShortForm:
         assert (model.spec.node("b").reset, model.spec.node("b").bias) == ("before", False)
         agrees(model)
 
+    @pytest.mark.filterwarnings("ignore:LSTM with projections")
+    def test_convolutions_and_norms(self):
+        """The same as the PyTorch layers that the tensors are named after, padded by zeros on the left."""
+        torch = pytest.importorskip("torch")
+        nn = torch.nn
+        torch.manual_seed(0)
+        net = nn.ModuleDict({
+            "one": nn.Conv1d(4, 6, 3, dilation=2, groups=2), "norm": nn.BatchNorm1d(6), "slope": nn.PReLU(6),
+            "two": nn.Conv1d(6, 5, 4, stride=2, bias=False), "layer": nn.LayerNorm(5),
+            "lstm": nn.LSTM(5, 7, proj_size=3, batch_first=True), "rms": nn.RMSNorm(3),
+        }).eval().requires_grad_(False)  # fmt: skip
+        nn.init.normal_(net["norm"].running_mean)
+        layers = [
+            {"kind": "conv", "name": "one", "dilation": 2, "groups": 2},
+            {"kind": "batch_norm", "name": "norm"},
+            {"kind": "prelu", "name": "slope"},
+            {"kind": "conv", "name": "two", "stride": 2},
+            {"kind": "gelu"},
+            {"kind": "layer_norm", "name": "layer"},
+            {"kind": "leaky_relu", "alpha": 0.2},
+            {"kind": "lstm", "name": "lstm"},
+            {"kind": "rms_norm", "name": "rms"},
+        ]
+        model = streamrnn.from_state_dict(net.state_dict(), {"layers": layers})
+        assert (model.input_steps, model.input_size, model.output_size) == (2, 8, 3)
+        xs = torch.randn(40, 4)
+        y = net["slope"](net["norm"](net["one"](nn.functional.pad(xs.T[None], (4, 0)))))
+        y = nn.functional.gelu(net["two"](nn.functional.pad(y, (2, 0)))).transpose(1, 2)
+        y = net["rms"](net["lstm"](nn.functional.leaky_relu(net["layer"](y), 0.2))[0])[0]
+        np.testing.assert_allclose(play(model, xs.numpy().reshape(20, 8), 20), y.numpy(), rtol=1e-4, atol=1e-5)
+
     def test_tokens(self):
         tensors = {"emb.weight": tensor(11, 4)} | cell("gru", "gru", 4, 6)
         form = {"input_tokens": 11, "layers": [{"kind": "embedding", "name": "emb"}, {"kind": "gru", "name": "gru"}]}
@@ -216,7 +247,7 @@ FAULTS = {
         ["'lstm'", "bidirectional"],
     ),
     "no layers": (STACKED, {"layers": []}, ["no layer"]),
-    "no such kind": (STACKED, {"layers": [{"kind": "conv"}]}, ["conv"]),
+    "no such kind": (STACKED, {"layers": [{"kind": "convolution"}]}, ["convolution"]),
     "no such key": (STACKED, STACKED_FORM | {"inputs": 3}, ["inputs"]),
     "no such key in a layer": (STACKED, {"layers": [{"kind": "lstm", "n": 3}]}, ["`n`"]),
     "neither form": (STACKED, {}, ["layers"]),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from math import prod
+from typing import Any, Literal
 
 import msgspec
 
@@ -27,6 +28,7 @@ class Layer:
         input_size: values it reads; 0 where it takes any number.
         size: values it gives; 0 where it gives as many as it reads.
         tensors: by their canonical short names, in PyTorch's shapes.
+        options: further fields of the node.
     """
 
     kind: Kind
@@ -38,6 +40,7 @@ class Layer:
     bias: bool = True
     nonlinearity: Literal["tanh", "relu"] = "tanh"
     reset: Literal["after", "before"] = "after"
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,8 @@ class Draft:
 class DraftBuilder:
     """Grows a spec node by node; every method that adds a node returns its name."""
 
-    def __init__(self, input_size: int, n_tokens: int = 0) -> None:
-        self._nodes = [Node("input", "input", input_size, n_tokens=n_tokens)]
+    def __init__(self, input_size: int, n_tokens: int = 0, steps: int = 1) -> None:
+        self._nodes = [Node("input", "input", input_size, n_tokens=n_tokens, steps=steps)]
         self._tensors: dict[str, FloatArray] = {}
 
     def add(self, node: Node, tensors: dict[str, FloatArray] | None = None) -> str:
@@ -68,14 +71,15 @@ class DraftBuilder:
 
     def add_layer(self, layer: Layer, source: str) -> str:
         """Append a layer that reads the node `source`."""
-        source_size = next(node.size for node in self._nodes if node.name == source)
+        known = next(node for node in self._nodes if node.name == source)
+        source_size, steps = known.size, known.steps // layer.options.get("stride", 1)
         if layer.input_size not in {0, source_size} and layer.kind != "embedding":
             raise UnsupportedError(
                 f"layer {layer.name!r} reads {layer.input_size} values, but the layer before it gives {source_size}"
             )
         node = Node(
             layer.name or layer.kind, layer.kind, layer.size or source_size, (source,), n_tokens=layer.n_tokens,
-            bias=layer.bias, nonlinearity=layer.nonlinearity, reset=layer.reset,
+            bias=layer.bias, nonlinearity=layer.nonlinearity, reset=layer.reset, steps=steps, **layer.options,
         )  # fmt: skip
         return self.add(node, layer.tensors)
 
@@ -114,7 +118,7 @@ def chain_draft(layers: Sequence[Layer], reading: str = "") -> Draft:
     for layer in layers[1:]:
         if layer.kind == "embedding":
             raise UnsupportedError(f"embedding {layer.name!r} is not the first layer: only the frame holds token ids")
-    builder = DraftBuilder(input_size, n_tokens)
+    builder = DraftBuilder(input_size, n_tokens, prod(layer.options.get("stride", 1) for layer in layers))
     last = "input"
     for layer in layers:
         last = builder.add_layer(layer, last)
