@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from streamrnn.errors import OptionError, UnsupportedError
@@ -37,6 +37,12 @@ class Contract:
     constants: dict[str, Array]
     n_steps: int = 0
     is_guess: bool = False
+
+    def at(self, n_steps: int) -> Contract:
+        """The same at the only length of the time that the graph takes."""
+        frames = self.roles.frames.name
+        shape = tuple(n_steps if d == self.time else n for d, n in enumerate(self.shapes[frames]))
+        return replace(self, shapes={**self.shapes, frames: shape}, n_steps=n_steps)
 
     def __str__(self) -> str:
         frames = self.roles.frames
@@ -78,10 +84,8 @@ def contracts_of(
             yield _contract(graph, roles, constants, axis, length, True)
             continue
         yield _contract(graph, roles, constants, axis, _length(graph))
-        # An exporter may say that a length is open and write it into a Reshape all the same.
-        lengths = [example[axis]] if example is not None else _lengths_of(graph)
-        for n in lengths:
-            yield _contract(graph, roles, constants, axis, n, True)
+        if example is not None:
+            yield _contract(graph, roles, constants, axis, example[axis], True)
     if time_axis == "auto" and not roles.states and not is_open and len(dims) <= 2:
         yield _contract(graph, roles, constants, None, 1)
 
@@ -123,14 +127,6 @@ def _likely(dims: Sequence[int | str], open_dims: Sequence[int]) -> list[int]:
         return sorted(open_dims, key=lambda d: (not TIME_NAME.match(str(dims[d])), d))
     order = (0, 1) if len(dims) == 2 else (1, 0, *range(2, len(dims)))
     return [d for d in order if d < len(dims) and dims[d] not in {0, 1} and isinstance(dims[d], int)]
-
-
-def _lengths_of(graph: OnnxGraph) -> list[int]:
-    """Lengths of the outputs, and those that a Reshape makes, the largest of them first."""
-    shown = [n for port in graph.outputs for n in port.dims or () if isinstance(n, int)]
-    shapes = [graph.constants.get(op.inputs[1]) for op in graph.operations if op.kind == "Reshape"]
-    made = sorted({int(n) for shape in shapes if shape is not None for n in shape}, reverse=True)
-    return [n for n in dict.fromkeys((*shown, *made)) if n > 1][:4]
 
 
 def _length(graph: OnnxGraph) -> int:

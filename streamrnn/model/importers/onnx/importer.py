@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import chain
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,13 +77,14 @@ def from_onnx(
     shape = None if example is None else np.shape(example)
     runner = runner_of(source, proto, graph)
     refused: list[tuple[Contract, str]] = []
-    put_off: list[Contract] = []
     differing: list[tuple[Traced, Original]] = []
-    for contract in chain(contracts_of(graph, roles, fixed, time_axis, frame_steps, shape), put_off):
+    waiting = list(contracts_of(graph, roles, fixed, time_axis, frame_steps, shape))
+    while waiting:
+        contract = waiting.pop(0)
         try:
             traced, names = trace_graph(graph, contract, frame_steps)
-            if contract.is_guess and contract not in put_off and _is_padded(traced):
-                put_off.append(contract)
+            if contract.is_guess and waiting and _is_padded(traced):
+                waiting.append(replace(contract, is_guess=False))
                 continue
             original = None if runner is None else original_of(runner, graph, contract, names)
             if original is not None:
@@ -91,6 +92,8 @@ def from_onnx(
             return prove(traced, original, card=card, like=_like(traced, example))
         except (UnsupportedError, SpecError, RunError) as error:
             refused.append((contract, str(error)))
+            if not contract.n_steps and "n_steps" in getattr(error, "fields", {}):
+                waiting.insert(0, contract.at(error.fields["n_steps"]))
     if is_forced and differing:
         traced, original = differing[0]
         return prove(traced, original, card=card, like=_like(traced, example), is_forced=True)

@@ -25,20 +25,27 @@ class RunError(Exception):
     """The graph does not run on what it was given."""
 
 
-def runner_of(source: str | Path | bytes | onnx.ModelProto, proto: onnx.ModelProto, graph: OnnxGraph) -> tuple[str, Run] | None:  # fmt: skip
+def runner_of(
+    source: str | Path | bytes | onnx.ModelProto, proto: onnx.ModelProto, graph: OnnxGraph
+) -> tuple[str, Run] | None:
     """The name of what runs a graph, and a run: from inputs to outputs, by name; None where nothing here can."""
+    return onnxruntime_of(source, proto) or _reference(proto, graph)
+
+
+def onnxruntime_of(source: str | Path | bytes | onnx.ModelProto, proto: onnx.ModelProto) -> tuple[str, Run] | None:
+    """The graph in onnxruntime, on one thread; None where that is not installed, or does not know all that it has."""
     try:
         import onnxruntime
     except ImportError:
-        return _reference(proto, graph)
+        return None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4
     try:
         loadable = str(source) if isinstance(source, str | Path) else proto.SerializeToString()
         session = onnxruntime.InferenceSession(loadable, options, providers=["CPUExecutionProvider"])
-    except Exception:  # it does not know all that ONNX has, such as layout=1
-        return _reference(proto, graph)
+    except Exception:  # for one, layout=1 is not known there
+        return None
     names = [port.name for port in session.get_outputs()]
 
     def run(inputs: Mapping[str, Array]) -> dict[str, Array]:

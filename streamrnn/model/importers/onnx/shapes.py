@@ -14,6 +14,12 @@ from streamrnn.model.importers.tracing.layers import PadMode, Trace
 from streamrnn.model.importers.tracing.symbol import Symbol
 
 
+UNROLLED = (
+    "the time is taken apart into its steps: a loop was written out. Export RNN, GRU or LSTM as such "
+    "(torch.onnx.export(..., dynamo=False)), or one step with the state handed in and out"
+)
+
+
 def _same(trace: Trace, op: Operation, inputs: Inputs) -> Value:
     return symbol(inputs)
 
@@ -42,7 +48,22 @@ def _reshape(trace: Trace, op: Operation, inputs: Inputs) -> Value:
     shape = [int(n) for n in needed(inputs, 1, "shape")]
     if not op.get("allowzero", 0):
         shape = [x.shape[d] if n == 0 else n for d, n in enumerate(shape)]
+    if x.stream is not None and -1 not in shape and prod(shape) != prod(x.shape):
+        raise _written_in(trace, x, shape)
     return trace.reshape(x, shape)
+
+
+def _written_in(trace: Trace, x: Symbol, shape: list[int]) -> UnsupportedError:
+    """An exporter may say that a length is open, and write that of its example into a shape all the same."""
+    assert x.stream is not None
+    length, per_step = x.shape[x.stream], prod(x.shape) // x.shape[x.stream]
+    message = f"{x.node!r} of shape {x.shape} cannot take the shape {tuple(shape)}"
+    if prod(shape) % per_step:
+        return UnsupportedError(message)
+    n_steps = trace.n_steps - (length - prod(shape) // per_step) / x.rate
+    if n_steps < 1 or n_steps != int(n_steps):
+        return UnsupportedError(message)
+    return UnsupportedError(f"{message}; the length of the exporter's example is written in", n_steps=int(n_steps))
 
 
 def _flatten(trace: Trace, op: Operation, inputs: Inputs) -> Value:
@@ -93,6 +114,8 @@ def _slice(trace: Trace, op: Operation, inputs: Inputs) -> Value:
         places = range(x.shape[axis])[start:end:step]
         if step < 0:
             x = trace.take(x, axis, list(places))
+        elif axis == x.stream and len(places) == 1 and places[0] != x.shape[axis] - 1:
+            raise UnsupportedError(UNROLLED)
         elif not len(places):
             raise UnsupportedError(f"it takes nothing of {x.shape[axis]} values ({start}:{end}:{step})")
         else:
@@ -109,10 +132,7 @@ def _split(trace: Trace, op: Operation, inputs: Inputs) -> Result:
         size = -(-x.shape[axis] // n)
         sizes = [min(size, x.shape[axis] - i * size) for i in range(n)]
     if axis == x.stream and set(sizes) == {1}:
-        raise UnsupportedError(
-            "the time is taken apart into its steps: a loop was written out. Export RNN, GRU or LSTM as such "
-            "(torch.onnx.export(..., dynamo=False)), or one step with the state handed in and out"
-        )
+        raise UnsupportedError(UNROLLED)
     return trace.split(x, axis, sizes)
 
 

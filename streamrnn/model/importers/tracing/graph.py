@@ -84,6 +84,11 @@ class Graph:
         self._add(Node("input", "input", symbol.size, n_tokens=n_tokens), symbol)
         return symbol
 
+    @property
+    def n_steps(self) -> int:
+        """Length of the time in the example that is traced; 1 where a frame is the whole."""
+        return 1 if self._input is None or self._input.stream is None else self._input.shape[self._input.stream]
+
     def state(self, name: str, shape: Sequence[int]) -> Symbol:
         """A tensor that the original is handed at every call, and hands back (see `finish`); zeros at first."""
         shape = tuple(shape)

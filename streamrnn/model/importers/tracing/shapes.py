@@ -140,11 +140,49 @@ class Shapes(Arranging):
             raise UnsupportedError(f"{x.node!r}: chosen steps of the time, {list(places)[:8]}, cannot be streamed")
         if list(places) == list(range(x.shape[dim])):
             return x
+        if dim in x.layout and x.n_inner:
+            y = self._take_steps(x, places) if x.layout[: x.n_inner] == (dim,) else self._take_channels(x, dim, places)
+            if y is not None:
+                return y
         held = sorted({*x.layout})
         lengths = [x.shape[d] if d in held else 1 for d in range(x.ndim)]
         index = np.arange(x.step_size).reshape(lengths).take(list(places), axis=dim)
         shape = [len(places) if d == dim else n for d, n in enumerate(x.shape)]
         return self.rearranged(x, index.ravel(), shape, x.stream)
+
+    def _take_channels(self, x: Symbol, dim: int, places: Sequence[int]) -> Symbol | None:
+        """The same channels of every step inside the frame; None where `dim` is one of the steps."""
+        held = x.layout[x.n_inner :]
+        if dim not in held:
+            return None
+        index = np.arange(x.size).reshape([x.shape[d] for d in held]).take(list(places), axis=held.index(dim)).ravel()
+        y = self._with_length(x, dim, places)
+        start = int(index[0])
+        if index.tolist() == list(range(start, start + len(index))):
+            node = Node(f"{x.node}.part", "slice", len(index), (x.node,), start=start)
+        else:
+            node = Node(f"{x.node}.order", "gather", len(index), (x.node,), index=tuple(int(i) for i in index))
+        return replace(y, node=self._add(node, y))
+
+    def _take_steps(self, x: Symbol, places: Sequence[int]) -> Symbol | None:
+        """Steps inside the frame, one after the other or evenly apart; None for others."""
+        dim, gaps = x.layout[0], {*np.diff(places).tolist()}
+        if len(gaps) > 1 or min(gaps, default=1) < 1:
+            return None
+        y = self._with_length(x, dim, places)
+        node = Node(f"{x.node}.steps", "slice_steps", x.size, (x.node,), start=places[0], stride=min(gaps, default=1))
+        return replace(y, node=self._add(node, y))
+
+    def _with_length(self, x: Symbol, dim: int, places: Sequence[int]) -> Symbol:
+        """The symbol with `places` of one dimension, its node still to be changed."""
+        one = len(places) == 1
+        return replace(
+            x,
+            shape=tuple(len(places) if d == dim else n for d, n in enumerate(x.shape)),
+            layout=tuple(d for d in x.layout if d != dim or not one),
+            n_inner=x.n_inner - (one and dim in x.layout[: x.n_inner]),
+            ids=None if x.ids is None else x.ids.take(list(places), axis=dim),
+        )
 
     def split(self, x: Symbol, dim: int, sizes: Sequence[int]) -> list[Symbol]:
         """Parts along `dim`, of `sizes`."""
