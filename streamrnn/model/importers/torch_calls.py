@@ -113,6 +113,7 @@ def arity(module: nn.Module) -> tuple[int, int]:
 
 
 def is_batch_first(module: nn.Module) -> bool:
+    """Whether one of its cells takes the batch first."""
     return any(getattr(child, "batch_first", False) for child in module.modules())
 
 
@@ -192,6 +193,11 @@ def dtype_of(module: nn.Module) -> torch.dtype:
 
 
 def own_copy(module: nn.Module) -> nn.Module:
+    """A copy to be run: in eval mode, on the CPU, without gradients.
+
+    Raises:
+        UnsupportedError: it cannot be copied.
+    """
     try:
         twin = copy.deepcopy(module)
     except Exception as error:
