@@ -75,7 +75,11 @@ class ShortForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
 
 
 def classic_parts(form: LayerForm, tensors: Tensors) -> dict[str, Layer]:
-    """The linear layers of a recurrence written by hand, by their usual names."""
+    """The linear layers of a `classic_rnn`, by name.
+
+    Raises:
+        SpecError: the state dict does not hold them.
+    """
     prefix = f"{form.name}." if form.name else ""
     names = [name for name in ("i2h", "h2h", "i2o", "h2o") if f"{prefix}{name}.weight" in tensors]
     if "i2h" not in names or len({"i2o", "h2o"} & set(names)) != 1:
@@ -84,7 +88,11 @@ def classic_parts(form: LayerForm, tensors: Tensors) -> dict[str, Layer]:
 
 
 def layers_of(form: LayerForm, tensors: Tensors) -> list[Layer]:
-    """The layers that one entry of the short form makes: several where a cell is stacked."""
+    """The layers, one for each node, that a layer of the short form stands for.
+
+    Raises:
+        SpecError: a tensor is missing or has another shape.
+    """
     if form.kind in RECURRENT:
         return _recurrent(form, tensors)
     if form.kind == "linear":

@@ -98,7 +98,7 @@ def example_calls(
         hidden = (rest[0] if len(rest) == 1 else tuple(rest)) if rest else None
         run = _stepwise(module, shape, hidden, is_token, is_spread=len(rest) > 1)
         calls.append(Call(f"module(frame {shape}, hidden) stepwise", run))
-    return calls, array(x).reshape(-1, 1 if is_token else input_size).astype(np.float32)
+    return calls, None if is_token else array(x).reshape(-1, input_size)
 
 
 def arity(module: nn.Module) -> tuple[int, int]:
@@ -113,7 +113,7 @@ def arity(module: nn.Module) -> tuple[int, int]:
 
 
 def is_batch_first(module: nn.Module) -> bool:
-    """Whether one of its cells takes the batch first."""
+    """Whether a recurrent layer takes the batch before the time."""
     return any(getattr(child, "batch_first", False) for child in module.modules())
 
 
@@ -193,7 +193,7 @@ def dtype_of(module: nn.Module) -> torch.dtype:
 
 
 def own_copy(module: nn.Module) -> nn.Module:
-    """A copy to be run: in eval mode, on the CPU, without gradients.
+    """A copy in eval mode, on the processor, of float32 or float64.
 
     Raises:
         UnsupportedError: it cannot be copied.

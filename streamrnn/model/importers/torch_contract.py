@@ -129,10 +129,10 @@ def _of_example(module: nn.Module, example: Any, options: Options) -> Iterator[C
     tail = tuple(_as_double(part, module) for part in rest)
     recurs = any(isinstance(child, torch.nn.RNNBase) for child in module.modules())
     for d in _places(module, shape, options):
-        # Windows that only the forward knows of must not be longer than the sequence.
-        n = n_steps if recurs else -(-max(n_steps, 4 * shape[d]) // n_steps) * n_steps
-        long = (*shape[:d], n, *shape[d + 1 :])
-        yield Contract(long, d, tail, is_token, options)
+        # Windows that only the forward knows of must not be longer than the sequence; the second is for those.
+        for n in (n_steps, shape[d]) if recurs else (max(n_steps, 4 * shape[d]),):
+            n = -(-n // n_steps) * n_steps
+            yield Contract((*shape[:d], n, *shape[d + 1 :]), d, tail, is_token, options)
     if rest or options.time_dim == "frame":
         yield Contract(shape, None, tail, is_token, options)
 

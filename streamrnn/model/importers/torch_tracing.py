@@ -52,13 +52,17 @@ def import_graph(module: nn.Module, *, card: Card | None, example: Any, options:
     misread: UnsupportedError | None = None
     faults: dict[str, str] = {}
     found: list[Reading] = []
+    taken: set[str] = set()
     for contract in contracts_of(module, example, options):
         if found and contract.stream is None:
             break
+        if contract.call in taken:
+            continue
         answer = _tried(module, contract)
         if isinstance(answer, str):
             faults.setdefault(contract.call, answer)
             continue
+        taken.add(contract.call)
         try:
             found.append(_read(module, contract, answer))
         except MisreadError as error:
@@ -168,6 +172,10 @@ def _traced(
     symbols = {} if contract.stream is not None else _state_symbols(trace, contract, given, states)
     inputs = [x, *(symbols.get(i, leaf.value) for i, leaf in enumerate(given))]
     results = Walk(program, trace, inputs, is_written).run()
+    for place in states.values():
+        value = results[place]
+        if contract.stream is not None and isinstance(value, Symbol) and value.ids is None:
+            raise MisreadError(f"{contract.call}: output {answered[place].name!r} is no last state of a cell as it is")
     heads = _heads(answered, results, set(states.values()))
     traced = trace.finish(
         {name: _symbol(results[place]) for name, place in heads.items()},

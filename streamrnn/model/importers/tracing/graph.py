@@ -218,6 +218,8 @@ class Graph:
                 owners = [self._finals.get(int(i), 0) for i in given]
                 if back is not None and owners != state.ids.ravel().tolist():
                     raise ChangedStateError(f"state {name!r}: what is handed back is not the last state of its cells")
+                if back is not None and any(state.node in node.inputs for node in self._nodes):
+                    self._point(state.node, self._flat(replace(back, ids=None)).node)
             elif back is None:
                 raise UnsupportedError(f"state {name!r} is handed in, but nothing is handed back for it")
             else:
@@ -246,7 +248,8 @@ def _used(nodes: list[Node], output: str) -> list[Node]:
     while wanted:
         name = wanted.pop()
         if name not in by_name:
-            raise UnsupportedError(f"{name} is used as a value; it can only be handed back as a state")
+            name = name.strip("?") or "a state"
+            raise UnsupportedError(f"{name} is used as a value, but stays inside its cell: it can only be handed back")
         if name not in found:
             found.add(name)
             wanted += by_name[name].inputs
