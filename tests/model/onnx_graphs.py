@@ -19,8 +19,8 @@ def weights(*shape: int, seed: int = 0) -> np.ndarray:
 
 def node(kind: str, inputs: str, outputs: str, **attributes: Any) -> Any:
     """A node; names of inputs and outputs with spaces between, `_` for one that is left out."""
-    names = [["" if name == "_" else name for name in text.split()] for text in (inputs, outputs)]
-    return helper.make_node(kind, *names, name=f"{kind}_{outputs.split()[-1]}", **attributes)
+    read, made = (["" if name == "_" else name for name in text.split()] for text in (inputs, outputs))
+    return helper.make_node(kind, read, made, f"{kind}_{made[-1]}", **attributes)
 
 
 def graph(nodes: list[Any], x: tuple[Any, ...], *, opset: int = 21, outputs: Any = ("y",), dtype: int = F32,

@@ -34,7 +34,8 @@ def call_of(model):
 
 
 @pytest.mark.parametrize(
-    ("shape", "in_frame"), [((1, 1, 3), 3), ((7, 1, 3), 21), ((TIME, 1, 3), 3), ((TIME, "batch", 3), 3), (("", "", 3), 3)]
+    ("shape", "in_frame"),
+    [((1, 1, 3), 3), ((7, 1, 3), 21), ((TIME, 1, 3), 3), ((TIME, "batch", 3), 3), (("", "", 3), 3)],
 )
 @pytest.mark.parametrize("names", [("h", "hn"), ("h0", "hn"), ("state_in", "state_out"), ("5", "9")])
 def test_a_state_that_is_handed_back_makes_each_call_a_frame(shape, in_frame, names):
@@ -103,7 +104,8 @@ def test_padding_within_an_open_chunk_is_padding_of_the_whole():
 
 
 @pytest.mark.parametrize(
-    ("shape", "axis"), [((TIME, 1, 3), 0), (("seq_len", "N", 3), 0), ((50, 1, 3), 0), (("x_dim_0", 1, 3), 0), (("", 1, 3), 0)]
+    ("shape", "axis"),
+    [((TIME, 1, 3), 0), (("seq_len", "N", 3), 0), ((50, 1, 3), 0), (("x_dim_0", 1, 3), 0), (("", 1, 3), 0)],
 )
 def test_the_time_is_found(shape, axis):
     cell = node("GRU", "x w r", "y", hidden_size=5)
@@ -168,7 +170,9 @@ def branching(condition):
     from onnx import helper
 
     branches = {
-        name: helper.make_graph([node(kind, "x", f"{name}_y")], name, [], [helper.make_empty_tensor_value_info(f"{name}_y")])
+        name: helper.make_graph(
+            [node(kind, "x", f"{name}_y")], name, [], [helper.make_empty_tensor_value_info(f"{name}_y")]
+        )
         for name, kind in (("then", "Tanh"), ("else", "Relu"))
     }
     choice = helper.make_node("If", ["c"], ["y"], "choice", then_branch=branches["then"], else_branch=branches["else"])
@@ -186,7 +190,7 @@ def test_a_branch_on_a_constant(rate, kind):
 
 def test_a_branch_on_the_frames_is_refused():
     proto = branching([node("ReduceMax", "x", "m", keepdims=0), node("Greater", "m limit", "c")])
-    with pytest.raises(UnsupportedError, match="(If 'choice'|over the time)"):
+    with pytest.raises(UnsupportedError, match=r"(If 'choice'|over the time)"):
         streamrnn.from_onnx(proto, constants={"rate": 1}, time_axis=1)
 
 
@@ -298,7 +302,8 @@ def test_options_that_fit_nothing(options, message):
 
 @pytest.mark.parametrize(
     ("a", "b"),
-    [("h", "hn"), ("h0", "hn"), ("c", "c_n"), ("state", "stateN"), ("h_in", "h_out"), ("enc.hidden_in", "enc.hidden_out"),
+    [("h", "hn"), ("h0", "hn"), ("c", "c_n"), ("state", "stateN"), ("h_in", "h_out"),
+     ("enc.hidden_in", "enc.hidden_out"),
      ("prev_state", "next_state"), ("cache_1", "new_cache_1"), ("hx", "hx_out")],
 )  # fmt: skip
 def test_names_of_states_that_belong_together(a, b):

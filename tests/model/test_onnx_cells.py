@@ -1,4 +1,4 @@
-"""ONNX' recurrent operations with any of their attributes, against onnxruntime, or ONNX' reference where that cannot."""
+"""ONNX' recurrent operations with any of their attributes, against onnxruntime, or ONNX' own reference."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
-import streamrnn  # noqa: E402
-from streamrnn.errors import UnsupportedError  # noqa: E402
-from tests.model.onnx_graphs import graph, node, weights  # noqa: E402
+import streamrnn
+from streamrnn.errors import UnsupportedError
+from tests.model.onnx_graphs import graph, node, weights
 
 N_GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
 N_ACTIVATIONS = {"RNN": 1, "GRU": 2, "LSTM": 3}
@@ -91,7 +91,9 @@ def test_layout_1_has_the_batch_first(kind, with_states):
 
 def lstm(names="x w r", outputs="y", x=("time", 1, 3), tensors=(), **attributes):
     given = {"w": weights(1, 20, 3), "r": weights(1, 20, 5), **dict(tensors)}
-    return graph([node("LSTM", names, outputs, **{"hidden_size": 5, **attributes})], x, outputs=outputs.split()[-1:], **given)
+    return graph(
+        [node("LSTM", names, outputs, **{"hidden_size": 5, **attributes})], x, outputs=outputs.split()[-1:], **given
+    )
 
 
 REFUSED = {

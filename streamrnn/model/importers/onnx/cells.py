@@ -52,7 +52,7 @@ def _recurrent(kind: CellKind, trace: Trace, op: Operation, inputs: Inputs) -> R
     time, batch = (1, 0) if layout else (0, 1)
     if x.ndim != 3 or x.shape[batch] != 1 or x.stream == batch:
         raise UnsupportedError(
-            f"it reads {x.shape} with the batch in dimension {batch}; a session is one sequence: expected a batch of one"
+            f"it reads {x.shape}, a batch in dimension {batch}; a session is one sequence: expected one of them"
         )
     lengths = constant(inputs, 4, "sequence_lens")
     if lengths is not None and np.any(lengths != x.shape[time]):

@@ -177,4 +177,6 @@ def _port(value: onnx.ValueInfoProto) -> Port:
     if not tensor.elem_type:
         return Port(value.name, None, np.dtype(np.float32))
     dims = tuple(int(d.dim_value) if d.HasField("dim_value") else str(d.dim_param) for d in tensor.shape.dim)
-    return Port(value.name, dims if tensor.HasField("shape") else None, helper.tensor_dtype_to_np_dtype(tensor.elem_type))
+    return Port(
+        value.name, dims if tensor.HasField("shape") else None, helper.tensor_dtype_to_np_dtype(tensor.elem_type)
+    )

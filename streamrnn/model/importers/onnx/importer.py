@@ -92,8 +92,9 @@ def from_onnx(
             return prove(traced, original, card=card, like=_like(traced, example))
         except (UnsupportedError, SpecError, RunError) as error:
             refused.append((contract, str(error)))
-            if not contract.n_steps and "n_steps" in getattr(error, "fields", {}):
-                waiting.insert(0, contract.at(error.fields["n_steps"]))
+            n_steps = error.fields.get("n_steps") if isinstance(error, UnsupportedError) else None
+            if isinstance(n_steps, int) and not contract.n_steps:
+                waiting.insert(0, contract.at(n_steps))
     if is_forced and differing:
         traced, original = differing[0]
         return prove(traced, original, card=card, like=_like(traced, example), is_forced=True)

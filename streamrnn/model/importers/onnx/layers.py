@@ -101,7 +101,7 @@ def _window(op: Operation, x: Symbol, kernel: Sequence[int]) -> tuple[list[int],
 def _conv(trace: Trace, op: Operation, inputs: Inputs) -> Value:
     x, weight, bias = symbol(inputs), needed(inputs, 1, "weights"), constant(inputs, 2, "bias")
     strides, dilations, pads = _window(op, x, weight.shape[2:])
-    gone = []
+    gone: list[int] = []
     for i in reversed(range(len(strides))):
         if len(strides) - len(gone) > 1 and x.shape[i + 2] == 1 and i + 2 != x.stream:
             weight = _tap(weight, i + 2, dilations[i], pads[i])

@@ -101,7 +101,7 @@ def _two(kind: BinaryKind, trace: Trace, a: Value, b: Value, name: str) -> Value
 
 def _mean(trace: Trace, op: Operation, inputs: Inputs) -> Value:
     n = len(inputs)
-    return trace.binary("mul", symbol([_binary("add", trace, op, inputs)]), np.float32(1.0 / n), op.path)
+    return trace.binary("mul", symbol([_binary("add", trace, op, inputs)]), np.array(1.0 / n), op.path)
 
 
 def _power(trace: Trace, op: Operation, inputs: Inputs) -> Value:
@@ -156,16 +156,15 @@ def _where(trace: Trace, op: Operation, inputs: Inputs) -> Value:
     assert yes is not None and no is not None
     if isinstance(inputs[0], Symbol):
         if not isinstance(yes, Symbol) and not isinstance(no, Symbol):
-            return _two("add", trace, trace.binary("mul", inputs[0], np.subtract(yes, no)), no, op.path)
-        chosen = trace.binary("mul", inputs[0], _two("sub", trace, yes, no, ""))
-        return _two("add", trace, chosen, no, op.path)
+            return trace.binary("add", trace.binary("mul", inputs[0], np.subtract(yes, no)), no, op.path)
+        return trace.binary("add", trace.binary("mul", inputs[0], _two("sub", trace, yes, no, "")), no, op.path)
     condition = needed(inputs, 0, "condition").astype(bool)
-    for value, chosen in ((True, yes), (False, no)):
-        if np.all(condition == value):
+    for side, chosen in ((True, yes), (False, no)):
+        if np.all(condition == side):
             if isinstance(chosen, Symbol) and np.broadcast_shapes(chosen.shape, condition.shape) == chosen.shape:
                 return chosen
             raise UnsupportedError("it repeats a value over the shape of its condition")
-    parts = []
+    parts: list[Value] = []
     for value, mask in ((yes, condition), (no, ~condition)):
         if isinstance(value, Symbol):
             parts.append(trace.binary("mul", value, mask.astype(np.float32)))

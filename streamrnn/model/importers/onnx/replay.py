@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -88,17 +88,15 @@ class Replay:
         elif op.kind in {"Shape", "Size"} and isinstance(inputs[0], Symbol):
             shape = np.array(inputs[0].shape, np.int64)
             part = shape[op.get("start", 0) : op.get("end", len(shape))]
-            self._give(op, [part if op.kind == "Shape" else np.prod(shape)])
+            self._give(op, [part if op.kind == "Shape" else np.array(shape.prod())])
         elif not any(isinstance(value, Symbol) for value in inputs) and op.kind not in REFUSED:
             self._give(op, fold(op, [None if value is None else np.asarray(value) for value in inputs]))
         else:
-            last = op
-            if op.kind == "MatMul":
-                last, inputs = self._with_bias(op, inputs, readers)
-            results = self._handler(op)(self._trace, op, inputs)
-            self._give(last, list(results) if isinstance(results, list | tuple) else [results])
+            last, read = self._with_bias(op, inputs, readers) if op.kind == "MatMul" else (op, inputs)
+            results = self._handler(op)(self._trace, op, read)
+            self._give(last, [results] if isinstance(results, Symbol | np.ndarray) else results)
 
-    def _give(self, op: Operation, results: list[Value]) -> None:
+    def _give(self, op: Operation, results: Sequence[Value]) -> None:
         self._values.update({name: value for name, value in zip(op.outputs, results, strict=False) if name})
 
     def _handler(self, op: Operation) -> Handler:
@@ -131,5 +129,3 @@ class Replay:
         branch: OnnxGraph = op.get("then_branch" if bool(np.all(condition)) else "else_branch")
         self._run(branch)
         self._give(op, [self.value(port.name) for port in branch.outputs])
-
-

@@ -13,7 +13,6 @@ from streamrnn.model.importers.onnx.values import Handler, Inputs, Result, Value
 from streamrnn.model.importers.tracing.layers import PadMode, Trace
 from streamrnn.model.importers.tracing.symbol import Symbol
 
-
 UNROLLED = (
     "the time is taken apart into its steps: a loop was written out. Export RNN, GRU or LSTM as such "
     "(torch.onnx.export(..., dynamo=False)), or one step with the state handed in and out"
