@@ -56,7 +56,7 @@ def narrow_losses(certificate: Certificate) -> str:
 
 def _tried(label: str, found: Compared) -> Iterator[tuple[str, str]]:
     if found.passed is None:
-        yield label, f"{found.n_frames:,} frames, too few for an output"
+        yield label, f"{found.n_frames:,} frames, to which the original answers nothing finite: not compared"
         return
     not_finite = f", {found.n_not_finite:,} of them not finite in the original" if found.n_not_finite else ""
     n_outputs = found.n_compared + found.n_not_finite

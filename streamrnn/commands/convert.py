@@ -10,7 +10,7 @@ import typer
 
 from streamrnn.commands.certificate_text import NEVER, certificate_lines
 from streamrnn.commands.example import read_example
-from streamrnn.commands.importing import READERS, TimeAxis, Wish, read_model
+from streamrnn.commands.importing import ENDINGS, TimeAxis, Wish, read_model
 from streamrnn.commands.time_text import time_lines
 from streamrnn.errors import ModelFileError
 
@@ -44,7 +44,7 @@ def parse_states(texts: list[str]) -> dict[str, str]:
 def convert(
     source: Annotated[
         Path,
-        typer.Argument(metavar="IN", exists=True, dir_okay=False, help=f"A file ending in {', '.join(READERS)}."),
+        typer.Argument(metavar="IN", exists=True, dir_okay=False, help=f"A file ending in {', '.join(ENDINGS)}."),
     ],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="The model file to write, ending in .safetensors.")],
     example: Annotated[
@@ -102,9 +102,9 @@ def convert(
 ) -> None:
     """Convert a trained network to a model file, and prove it against the framework that it came from.
 
-    Reads PyTorch modules and state_dicts (.pt, .pth), archives of torch.export (.pt2), ONNX (.onnx), Keras 3 (.keras),
-    RTNeural (.json), and safetensors. A whole pickled module needs --trust-pickle, and its class in the current
-    directory; a state_dict needs --spec. A .safetensors model file is read, checked and written anew.
+    Reads PyTorch modules and state_dicts (.pt, .pth), ONNX (.onnx), Keras 3 (.keras), RTNeural (.json) and safetensors.
+    A whole pickled module needs --trust-pickle, and its class in the current directory; a state_dict needs --spec. A
+    .safetensors model file is read, checked and written anew.
 
     Both are run on random frames, and on yours (--example), and the differences are kept in the file. A model that
     differs too much is not written.

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from streamrnn.commands.example import Array, shapes_of
-from streamrnn.commands.pickled import load_export, load_pickle
+from streamrnn.commands.pickled import load_pickle
 from streamrnn.errors import ModelFileError, OptionError, SpecError, StreamrnnError, UnsupportedError
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from streamrnn.model.model import Model
 
 TimeAxis = int | Literal["frame"]
+ELSE_ONNX = "saved with torch.save, or an .onnx file of it"
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def read_model(source: Path, wish: Wish) -> Model:
         ModelFileError, SpecError: the file, or the spec, is damaged or does not fit.
     """
     if source.suffix not in READERS:
-        raise OptionError(f"expected a file ending in one of {', '.join(READERS)}, got {source.name!r}")
+        raise OptionError(f"expected a file ending in one of {', '.join(ENDINGS)}, got {source.name!r}")
     reader, taken = READERS[source.suffix]
     if strangers := sorted(wish.given() - taken):
         raise OptionError(f"{strangers[0]} says nothing of a {source.suffix} file")
@@ -94,7 +95,7 @@ def _from_pickle(source: Path, wish: Wish) -> Model:
     if _is_torchscript(source):
         raise UnsupportedError(
             f"{source.name} is a TorchScript archive, whose graph is not read: convert the module that it was made of, "
-            "or write it with torch.onnx.export, or with torch.export.save as a .pt2"
+            f"{ELSE_ONNX}"
         )
     loaded = load_pickle(source, wish.is_trusted)
     if not isinstance(loaded, dict):
@@ -111,13 +112,10 @@ def _from_pickle(source: Path, wish: Wish) -> Model:
 
 
 def _from_export(source: Path, wish: Wish) -> Model:
-    _need("torch", source, "PyTorch")
-    if not wish.is_trusted:
-        raise OptionError(
-            f"{source.name} is an archive of torch.export, and loading it may run code from the file: "
-            "if you trust where it came from, add --trust-pickle"
-        )
-    return _from_module(load_export(source), wish)
+    raise UnsupportedError(
+        f"{source.name} is an archive of torch.export, in which recurrent layers are written out for one length: "
+        f"convert the module that it was made of, {ELSE_ONNX}"
+    )
 
 
 def _from_module(module: Any, wish: Wish) -> Model:
@@ -212,10 +210,13 @@ GRAPH = {"--example", "--time-axis", "--frame-steps", "--state", "--force"}
 READERS: dict[str, tuple[Callable[[Path, Wish], Model], set[str]]] = {
     ".pt": (_from_pickle, {"--spec", "--trust-pickle", *GRAPH}),
     ".pth": (_from_pickle, {"--spec", "--trust-pickle", *GRAPH}),
-    ".pt2": (_from_export, {"--trust-pickle", *GRAPH}),
+    ".pt2": (_from_export, {"--trust-pickle", *GRAPH}),  # refused with what to do
     ".onnx": (_from_onnx, GRAPH),
     ".keras": (_from_keras, {"--example", "--frame-steps", "--force"}),
     ".json": (_from_rtneural, set()),
     ".safetensors": (_from_safetensors, {"--spec"}),
 }
 """By the ending of a file: what reads it, and which options say something of it."""
+
+ENDINGS = tuple(ending for ending in READERS if ending != ".pt2")
+"""Of files that can be converted."""

@@ -40,20 +40,3 @@ def load_pickle(source: Path, is_trusted: bool) -> Any:
         ) from None
     except (RuntimeError, EOFError, ValueError) as error:
         raise ModelFileError(f"{source} is damaged or no file of torch.save: {error}") from error
-
-
-def load_export(source: Path) -> Any:
-    """The module in an archive of torch.export.
-
-    Raises:
-        ModelFileError: it is damaged, or of a PyTorch whose archives this one does not read.
-    """
-    import torch
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return torch.export.load(source).module()
-    except Exception as error:  # its own loader says what is wrong in many ways
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ModelFileError(f"{source} is no archive of torch.export that this PyTorch reads: {reason}") from error

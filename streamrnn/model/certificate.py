@@ -152,7 +152,8 @@ def _filled(plain: dict[str, Any]) -> dict[str, Any]:
 def _said(figures: Figures) -> str:
     if figures.max_abs_error is None:
         return "more than any number"
-    return f"{figures.max_abs_error:.3g} (largest output {figures.max_abs_output or 0.0:.3g})"
+    error = f"{figures.max_abs_error:.3g}"
+    return error if figures.max_abs_output is None else f"{error} (largest output {figures.max_abs_output:.3g})"
 
 
 def finite(value: float) -> float | None:

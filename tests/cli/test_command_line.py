@@ -55,7 +55,7 @@ def test_the_version_is_the_packages(capsys):
             "expected an address such as ws://localhost:8765",
         ),
         (["inspect", "nowhere"], "does not exist"),
-        (["convert", __file__, "out.safetensors"], "expected a file ending in one of .pt, .pth, .safetensors"),
+        (["convert", __file__, "out.safetensors"], "expected a file ending in one of .pt, .pth, .onnx"),
         (["convert", __file__, "out.onnx"], "expected a file name ending in .safetensors"),
         (["fly"], "No such command 'fly'"),
     ],

@@ -179,11 +179,10 @@ def test_a_model_that_differs_is_written_by_force_alone_and_served_by_force_alon
 @pytest.mark.parametrize(
     ("name", "options", "expected"),
     [
-        ("m.bin", (), "expected a file ending in one of .pt, .pth, .pt2, .onnx, .keras, .json, .safetensors"),
+        ("m.bin", (), "expected a file ending in one of .pt, .pth, .onnx, .keras, .json, .safetensors"),
         ("m.json", ("--force",), "--force says nothing of a .json file"),
         ("m.onnx", ("--trust-pickle",), "--trust-pickle says nothing of a .onnx file"),
         ("m.keras", ("--time-axis", "1"), "--time-axis says nothing of a .keras file"),
-        ("m.pt2", (), "if you trust where it came from, add --trust-pickle"),
     ],
 )
 def test_options_that_do_not_suit_the_file_are_refused(run, tmp_path, name, options, expected):
@@ -215,6 +214,9 @@ def test_torchscript_is_refused_with_what_to_do(run, module, tmp_path):
         done = run("convert", tmp_path / "script.pt", tmp_path / "out.safetensors", *options)
         assert done.returncode == 1
         assert "is a TorchScript archive" in done.stderr
+    (tmp_path / "m.pt2").write_bytes(b"x")
+    done = run("convert", tmp_path / "m.pt2", tmp_path / "out.safetensors")
+    assert (done.returncode, "convert the module that it was made of" in done.stderr) == (1, True)
 
 
 @pytest.mark.parametrize(

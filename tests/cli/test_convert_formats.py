@@ -4,17 +4,36 @@ from __future__ import annotations
 
 import json
 import os
-import warnings
 
 import numpy as np
 import pytest
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 
-import streamrnn
+torch = pytest.importorskip("torch")
+
+from torch import nn  # noqa: E402
+
+import streamrnn  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
 """Keras's torch backend turns tensors into arrays in the old way."""
+
+
+class Headed(nn.Module):
+    """A convolution that strides and looks ahead, a cell, two heads by name."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv1d(3, 6, 5, stride=2, padding=2)
+        self.gru = nn.GRU(6, 8, batch_first=True)
+        self.speech = nn.Linear(8, 1)
+        self.noise = nn.Linear(8, 2)
+
+    def forward(self, x):
+        """Answer x (batch, time, 3)."""
+        h, _ = self.gru(torch.relu(self.conv(x.transpose(1, 2))).transpose(1, 2))
+        return {"speech": torch.sigmoid(self.speech(h)), "noise": self.noise(h)}
 
 
 def streamed(path, xs):
@@ -109,28 +128,38 @@ def test_onnx(run, tmp_path, xs):
     assert (refused.returncode, "error [" in refused.stderr) == (2, True)
 
 
-def test_a_torch_export_archive(run, tmp_path, xs):
-    torch = pytest.importorskip("torch")
-
-    class Net(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.gru = torch.nn.GRU(3, 4, batch_first=True)
-            self.fc = torch.nn.Linear(4, 2)
-
-        def forward(self, x):
-            return self.fc(self.gru(x)[0])
-
-    net = Net().eval()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        shapes = ({1: torch.export.Dim("time", min=2, max=4096)},)
-        torch.export.save(torch.export.export(net, (torch.zeros(1, 50, 3),), dynamic_shapes=shapes), tmp_path / "m.pt2")
+def test_a_module_whose_forward_is_a_graph(run, tmp_path, xs):
+    torch.save(Headed().eval(), tmp_path / "net.pt")
     out = tmp_path / "out.safetensors"
-    done = run("convert", tmp_path / "m.pt2", out, "--trust-pickle", "--example", tmp_path / "recording.npy")
+    done = run("convert", tmp_path / "net.pt", out, "--trust-pickle", "--example", tmp_path / "recording.npy")
     assert done.returncode == 0, done.stderr
-    with torch.no_grad():
-        np.testing.assert_allclose(streamed(out, xs), net(torch.from_numpy(xs)[None])[0].numpy(), atol=1e-5)
-    (tmp_path / "broken.pt2").write_bytes(b"PK\x03\x04")
-    done = run("convert", tmp_path / "broken.pt2", out, "--trust-pickle")
-    assert (done.returncode, "error [bad_model_file]" in done.stderr) == (1, True)
+    for expected in (
+        "frame       2 steps of 3 values",
+        "speech 1, noise 2",
+        "delay       1 frame: output n belongs to frame n - 1",
+        "verdict     passed",
+        "head speech: largest error",
+        "example     15 frames",
+    ):
+        assert expected in done.stdout, done.stdout
+
+
+def test_an_onnx_graph_that_its_own_runtime_computes_otherwise_is_written_by_force_alone(run, tmp_path, monkeypatch):
+    onnx = pytest.importorskip("onnx")
+    from onnx import TensorProto, helper
+
+    from streamrnn.model.importers.onnx import importer
+
+    graph = helper.make_graph(
+        [helper.make_node("Tanh", ["x"], ["y"])], "net",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, "n", 3])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, "n", 3])],
+    )  # fmt: skip
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path / "m.onnx")
+    monkeypatch.setattr(importer, "runner_of", lambda *_: ("other 1.0", lambda inputs: {"y": np.sin(inputs["x"])}))
+    out = tmp_path / "out.safetensors"
+    assert run("convert", tmp_path / "m.onnx", out).returncode == 1
+    assert not out.exists()
+    forced = run("convert", tmp_path / "m.onnx", out, "--force")
+    assert forced.returncode == 0, forced.stderr
+    assert "differs from other 1.0" in forced.stderr

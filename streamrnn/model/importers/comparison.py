@@ -42,7 +42,8 @@ class Trial:
         model: to be proved.
         pair: runs the original.
         heads: as `HeadSizes`; empty where there is one.
-        like: frames (n, input_size) of the user: tried as they are, and random frames have their mean and deviation.
+        like: frames (n, input_size) whose mean and deviation the random ones have.
+        example: frames (n, input_size) of the user, tried as they are.
         n_frames: random frames.
         n_tokens: where the input holds tokens, how many to try; 0 for all.
     """
@@ -51,6 +52,7 @@ class Trial:
     pair: Pair
     heads: HeadSizes = ()
     like: FloatArray | None = None
+    example: FloatArray | None = None
     n_frames: int = N_FRAMES
     n_tokens: int = 0
 
@@ -156,11 +158,11 @@ def _tried(trial: Trial, frames: FloatArray) -> Compared:
 
 
 def _tried_example(trial: Trial) -> Compared | None:
-    if trial.like is None or not len(trial.like):
+    if trial.example is None or not len(trial.example):
         return None
-    frames = np.ascontiguousarray(trial.like[:MAX_EXAMPLE_FRAMES], np.float32)
+    frames = np.ascontiguousarray(trial.example[:MAX_EXAMPLE_FRAMES], np.float32)
     found = _tried(trial, frames)
-    if not found.n_compared and not found.n_not_finite:  # too short for one output
+    if not found.n_compared:  # too short for one output, which some originals say by NaN
         return msgspec.structs.replace(found, passed=None)
     return found
 

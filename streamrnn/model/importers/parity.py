@@ -156,7 +156,7 @@ def certify(
     blank = comparison.signed(
         Certificate(framework=framework, call=match.call.name, reading=match.draft.reading), model
     )
-    found = comparison.certify(comparison.Trial(model, pair, like=like), blank)
+    found = comparison.certify(comparison.Trial(model, pair, like=like, example=like), blank)
     if not found.passed and not is_forced:
         raise _no_match(1, {match.call.name: f"{found.fault}, over {N_FRAMES} frames"})
     if found.n_compared + found.n_not_finite < found.n_frames:

@@ -25,6 +25,9 @@ __all__ = ["N_FRAMES", "TOLERANCE", "Original", "prove"]
 POOLED_LENGTHS = (1, 2, 3, 5, 8, 13, 34, 89, N_FRAMES)
 """Lengths, in frames, of the sequences that an original which answers once is tried on."""
 
+MOST_STEPS = 2000
+"""Most steps of real input that say how random frames are drawn."""
+
 Array = NDArray[Any]
 
 
@@ -61,8 +64,8 @@ def prove(
         traced: from an importer.
         original: None where the framework is not installed: the certificate then says that nothing was compared.
         card: description; its certificate is replaced.
-        like: real frames (n, input_size): tried as they are, beside random ones of their mean and deviation. Rows of
-            single steps are cut into frames.
+        like: real frames (n, input_size), or steps (n, values of one), which are cut into frames: tried as they are,
+            beside random ones of their mean and deviation, each step of a frame alike.
         n_tokens: where the input holds tokens, how many to try; all by default.
         is_forced: keep a model that differs, its certificate saying so.
 
@@ -71,12 +74,12 @@ def prove(
             infinity, or nothing at all.
     """
     model = Model(traced.draft.spec, traced.draft.tensors)
-    like = _as_frames(like, model)
+    example, like = _as_frames(like, model), _as_steps(like, model)
     blank = signed(_blank(traced, original), model)
     if original is not None:
         heads = [(head.name, symbol.step_size) for head, symbol in zip(model.spec.heads, traced.outputs, strict=False)]
         pairing = _Pairing(traced, original)
-        trial = Trial(model, pairing, heads, like, pairing.n_frames, n_tokens)
+        trial = Trial(model, pairing, heads, like, example, pairing.n_frames, n_tokens)
         blank = msgspec.structs.replace(certify(trial, blank), lengths=pairing.lengths)
         if not blank.passed and not is_forced:
             raise UnsupportedError(_refusal(blank))
@@ -111,6 +114,14 @@ def _as_frames(like: FloatArray | None, model: Model) -> FloatArray | None:
     values = np.asarray(like, np.float32).ravel()
     n = values.size // model.input_size
     return values[: n * model.input_size].reshape(n, model.input_size) if n else None
+
+
+def _as_steps(like: FloatArray | None, model: Model) -> FloatArray | None:
+    """The first steps, each as often as a frame has steps: of frames drawn like these, all steps are alike."""
+    if like is None or not np.size(like) or model.n_tokens:
+        return None
+    steps = np.asarray(like, np.float32).reshape(-1, model.input_channels)[:MOST_STEPS]
+    return np.tile(steps, (1, model.input_steps))
 
 
 class _Pairing:

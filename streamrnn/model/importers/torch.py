@@ -71,7 +71,12 @@ def from_torch(
             except UnsupportedError as refusal:
                 if is_forced:
                     return _by_readings(module, card, example, is_forced)
-                raise (unread if isinstance(refusal, NoCallError) else refusal) from None
+                if not isinstance(refusal, NoCallError):
+                    raise
+                if isinstance(unread, OptionError):
+                    raise unread from None
+                both = f"{unread.message}. Its graph cannot be had either: {refusal.message}"
+                raise UnsupportedError(both, **unread.fields) from None
 
 
 def _by_readings(module: nn.Module, card: Card | None, example: Any, is_forced: bool = False) -> Model:

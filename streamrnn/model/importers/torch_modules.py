@@ -24,18 +24,7 @@ ACTIVATIONS: dict[str, Kind] = {
     "Softmax": "softmax",
     "LogSoftmax": "log_softmax",
 }
-REASONS = {
-    **dict.fromkeys(
-        ("RNNCell", "LSTMCell", "GRUCell"), "one-step cells cannot be imported yet; nn.RNN, nn.LSTM and nn.GRU can"
-    ),
-    "Conv1d": "convolutions cannot be imported yet",
-    "BatchNorm1d": "fold it into the layer before it, or give its scale and shift as an Affine layer",
-    "LayerNorm": "normalisation over a frame cannot be imported yet",
-    "MultiheadAttention": "attention reads frames that a stream no longer has",
-    "Transformer": "attention reads frames that a stream no longer has",
-    "Flatten": "it changes the shape, and a frame is one vector",
-    "Unflatten": "it changes the shape, and a frame is one vector",
-}
+REASONS = dict.fromkeys(("MultiheadAttention", "Transformer"), "attention reads frames that a stream no longer has")
 
 
 def named(path: str, module: nn.Module) -> str:
@@ -75,7 +64,7 @@ def layers_of(module: nn.Module, path: str = "") -> list[Layer]:
     children = list(module.named_children())
     own = [name for name, _ in own_tensors(module)]
     if not children or (type(module).__module__.startswith("torch.nn") and not _is_container(module)):
-        raise refuse(path, module, REASONS.get(kind, "this kind of layer is not known"))
+        raise refuse(path, module, REASONS.get(kind, "it is no layer of a plain chain"))
     if own:
         raise refuse(path, module, f"its own tensor {own[0]!r} belongs to no layer that is known")
     return [layer for name, child in children for layer in layers_of(child, join(path, name))]

@@ -83,12 +83,13 @@ H = TypeVar("H", bound=Handler)
 
 
 def op(*names: str) -> Callable[[H], H]:
-    """Let a function replay the ATen operations of these names."""
+    """Let a function replay the operations of these names, ATen's where they have no other's before a colon."""
 
     def put(handler: H) -> H:
         for name in names:
-            assert f"aten.{name}" not in HANDLERS
-            HANDLERS[f"aten.{name}"] = handler
+            full = name.replace(":", ".") if ":" in name else f"aten.{name}"
+            assert full not in HANDLERS
+            HANDLERS[full] = handler
         return handler
 
     return put

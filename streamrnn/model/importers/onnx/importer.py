@@ -19,7 +19,7 @@ from streamrnn.model.importers.onnx.replay import Replay
 from streamrnn.model.importers.onnx.rolling import rolled
 from streamrnn.model.importers.onnx.states import roles_of
 from streamrnn.model.importers.onnx.values import Value
-from streamrnn.model.importers.proof import prove
+from streamrnn.model.importers.proof import Original, prove
 from streamrnn.model.importers.tracing.graph import Traced
 from streamrnn.model.importers.tracing.layers import Trace
 from streamrnn.model.importers.tracing.symbol import Symbol
@@ -52,15 +52,16 @@ def from_onnx(
     Args:
         source: a file, its bytes, or the model.
         card: description; its certificate is replaced.
-        example: frames as the graph takes them, of one sequence; frames of their mean and deviation are tried, and
-            where the graph can be run at their length only, they say which.
+        example: frames as the graph takes them, of one sequence; these and frames of their mean and deviation are
+            tried, and where the graph can be run at their length only, they say which.
         input: name of the input that holds the frames, where it cannot be told.
         states: names of inputs that are handed on from call to call, with the outputs that they come back as.
         constants: values of other inputs, by name.
         outputs: names of the outputs to keep; by default all but states.
         time_axis: the dimension of the frames that is time; "call" where each call is one frame.
         frame_steps: steps of the input in a frame, a multiple of what an output needs; 0 for just that.
-        is_forced: keep a model that differs, its certificate saying so.
+        is_forced: where no way to call the graph agrees with it, keep the first that can be traced; its certificate
+            then says that it failed.
 
     Raises:
         OptionError: an option fits the graph in no way, or one is missing to tell the inputs apart.
@@ -77,6 +78,7 @@ def from_onnx(
     shape = None if example is None else np.shape(example)
     runner = runner_of(source, proto, graph)
     refused: list[tuple[Contract, str]] = []
+    differing: list[tuple[Traced, Original]] = []
     waiting = list(contracts_of(graph, roles, fixed, time_axis, frame_steps, shape))
     while waiting:
         contract = waiting.pop(0)
@@ -86,12 +88,17 @@ def from_onnx(
                 waiting.append(replace(contract, is_guess=False))
                 continue
             original = None if runner is None else original_of(runner, graph, contract, names)
-            return prove(traced, original, card=card, like=_like(traced, example), is_forced=is_forced)
+            if original is not None:
+                differing.append((traced, original))
+            return prove(traced, original, card=card, like=_like(traced, example))
         except (UnsupportedError, SpecError, RunError) as error:
             refused.append((contract, str(error)))
             n_steps = error.fields.get("n_steps") if isinstance(error, UnsupportedError) else None
             if isinstance(n_steps, int) and not contract.n_steps:
                 waiting.insert(0, contract.at(n_steps))
+    if is_forced and differing:
+        traced, original = differing[0]
+        return prove(traced, original, card=card, like=_like(traced, example), is_forced=True)
     raise _refusal(refused)
 
 

@@ -248,7 +248,8 @@ def _used(nodes: list[Node], output: str) -> list[Node]:
     while wanted:
         name = wanted.pop()
         if name not in by_name:
-            raise UnsupportedError(f"{name.strip('?') or 'a state'} is read, which stays inside its cell")
+            name = name.strip("?") or "a state"
+            raise UnsupportedError(f"{name} is used as a value, but stays inside its cell: it can only be handed back")
         if name not in found:
             found.add(name)
             wanted += by_name[name].inputs
