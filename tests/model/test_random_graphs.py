@@ -16,19 +16,29 @@ from tests.laws.nets import random_frames, same_bits  # noqa: E402
 from tests.model.random_modules import draw_module  # noqa: E402
 
 N_MODULES = 120
+N_GROUPS = 8
 N_FRAMES = 12
 
 
-@given(seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=N_MODULES)
-def test_a_random_graph_streams_what_pytorch_computes(seed):
-    module, _ = draw_module(random.Random(seed))
-    model = streamrnn.from_torch(module)
-    certificate = model.card.certificate
-    assert certificate["max_rel_error"] < 1e-4
-    assert certificate["n_compared"] >= 9
-    if seed % 4 == 0:
-        the_laws_hold(model, seed)
+@pytest.mark.parametrize("group", range(N_GROUPS))
+def test_random_graphs_stream_what_pytorch_computes(group, record_property):
+    errors = []
+
+    @given(seed=st.integers(0, 2**29 - 1))
+    @settings(max_examples=N_MODULES // N_GROUPS)
+    def try_one(seed):
+        module, _ = draw_module(random.Random(seed * N_GROUPS + group))
+        model = streamrnn.from_torch(module)
+        certificate = model.card.certificate
+        errors.append(certificate["max_rel_error"])
+        assert errors[-1] < 1e-4
+        assert certificate["n_compared"] >= 9
+        if seed % 4 == 0:
+            the_laws_hold(model, seed)
+
+    try_one()
+    figure = f"{len(errors)} random modules of PyTorch (group {group}): largest relative error {max(errors):.1e}"
+    record_property("figure", figure)
 
 
 def the_laws_hold(model, seed):

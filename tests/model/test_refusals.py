@@ -18,6 +18,17 @@ class Sine(nn.Module):
         return torch.sin(x)
 
 
+class TwoStreams(nn.Module):
+    """A second argument that is no state, though zeros in its place would agree with a chain."""
+
+    def __init__(self):
+        super().__init__()
+        self.gru = nn.GRU(4, 6, batch_first=True)
+
+    def forward(self, x, y):
+        return self.gru(x)[0] + y
+
+
 class Affine(nn.Module):
     def __init__(self):
         super().__init__()
@@ -30,6 +41,7 @@ REFUSED = {
         lambda: sequential(nn.Linear(3, 4), nn.LSTM(4, 5, bidirectional=True)),
         ["LSTM at '1'", "bidirec"],
     ),
+    "two streams": (TwoStreams, ["GRU at 'gru'", "not handed in", "time_dim"]),
     "bidirectional itself": (lambda: nn.GRU(4, 5, bidirectional=True), ["GRU itself", "come after"]),
     "attention": (lambda: nn.TransformerEncoderLayer(8, 2), ["TransformerEncoderLayer itself", "no longer has"]),
     "batch norm of the batch": (

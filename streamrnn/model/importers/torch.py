@@ -15,7 +15,7 @@ from streamrnn.model.importers.parity import N_FRAMES, certify, find_match
 from streamrnn.model.importers.state_dict import from_state_dict
 from streamrnn.model.importers.torch_calls import calls_of, example_calls, one_thread
 from streamrnn.model.importers.torch_contract import NoCallError, Options
-from streamrnn.model.importers.torch_readings import readings_of
+from streamrnn.model.importers.torch_readings import readings_of, takes_more
 from streamrnn.model.importers.torch_tracing import import_graph
 from streamrnn.model.model import Model
 from streamrnn.model.narrowing import with_narrowing
@@ -61,7 +61,7 @@ def from_torch(
     """
     options = Options(time_dim, states, frame_steps, is_forced)
     with one_thread():
-        if replace(options, is_forced=False) != Options():
+        if replace(options, is_forced=False) != Options() or (example is None and takes_more(module)):
             return import_graph(module, card=card, example=example, options=options)
         try:
             return _by_readings(module, card, example)

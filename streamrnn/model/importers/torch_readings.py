@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from streamrnn.errors import UnsupportedError
 from streamrnn.model.importers.classic import classic_draft
 from streamrnn.model.importers.layers import MAPS, RECURRENT, Draft, Layer, activation, chain_draft, describe
+from streamrnn.model.importers.torch_calls import arity
 from streamrnn.model.importers.torch_modules import layers_of, refuse
 from streamrnn.model.kinds import Kind
 
@@ -41,6 +42,15 @@ def _has_own_forward(module: nn.Module) -> bool:
         not type(child).__module__.startswith("torch.nn") and type(child).__name__ != "Affine"
         for child in module.modules()
     )
+
+
+def takes_more(module: nn.Module) -> bool:
+    """Whether a forward of its own asks for more than the frames, and no known recurrence says what the rest is.
+
+    A guess that hands zeros in would agree with a net that adds, say, its second argument to the outputs.
+    """
+    names = {name.rpartition(".")[2] for name, _ in module.named_modules()}
+    return _has_own_forward(module) and arity(module)[0] > 1 and not {"i2h"} <= names
 
 
 def _chain_readings(layers: Sequence[Layer], is_free: bool) -> Iterator[Draft]:
