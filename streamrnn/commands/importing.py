@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -138,10 +139,29 @@ def _from_onnx(source: Path, wish: Wish) -> Model:
     return _first(streamrnn.from_onnx, source, wish, list(_shapes(wish)), options)
 
 
+def choose_keras_backend() -> None:
+    """Let Keras compute with what is installed, where no one chose and its default, TensorFlow, is not there.
+
+    Keras reads the choice as it is imported, and writes its default into a file of the user's, so that what stands
+    there need not be anyone's choice. Without a backend the model could be compared with nothing.
+    """
+    if "KERAS_BACKEND" in os.environ:
+        return
+    try:
+        folder = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
+        written = str(json.loads((folder / "keras.json").read_text(encoding="utf-8"))["backend"])
+    except (OSError, ValueError, KeyError, TypeError):
+        written = "tensorflow"
+    installed = [name for name in (written, "torch", "jax") if importlib.util.find_spec(name)]
+    if installed:
+        os.environ["KERAS_BACKEND"] = installed[0]
+
+
 def _from_keras(source: Path, wish: Wish) -> Model:
     import streamrnn
 
     _need("h5py", source)
+    choose_keras_backend()
     examples = [] if wish.example is None else [wish.example]
     return _first(streamrnn.from_keras, source, wish, examples, _said(frame_steps=wish.frame_steps or None))
 

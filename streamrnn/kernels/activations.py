@@ -64,12 +64,11 @@ def relu(x):
 
 
 @inlined
-def exp(x):
-    """Exponential: within 2 ulp on [-87.3, 88.3]; 0 below, clamped above (finite); NaN stays NaN.
+def exp_parts(bounded):
+    """`n` and `p` with `exp(bounded) = 2 ** n * (1 + p)`, of lanes in [-87.4, 88.4].
 
     Source: Cephes `expf` (range reduction by ln 2 in two parts, polynomial of degree 5).
     """
-    bounded = maximum(broadcast(-87.3365478515625), minimum(broadcast(88.3762626647949), x))
     n = round_lanes(bounded * broadcast(1.44269504088896341))
     r = fma(n, broadcast(-0.693359375), bounded)
     r = fma(n, broadcast(2.12194440e-4), r)
@@ -78,7 +77,15 @@ def exp(x):
     p = fma(r, p, broadcast(4.1665795894e-2))
     p = fma(r, p, broadcast(1.6666665459e-1))
     p = fma(r, p, broadcast(5.0000001201e-1))
-    value = fma(r * r, p, r) + broadcast(1.0)
+    return n, fma(r * r, p, r)
+
+
+@inlined
+def exp(x):
+    """Exponential: within 2 ulp on [-87.3, 88.3]; 0 below, clamped above (finite); NaN stays NaN."""
+    bounded = maximum(broadcast(-87.3365478515625), minimum(broadcast(88.3762626647949), x))
+    n, part = exp_parts(bounded)
+    value = part + broadcast(1.0)
     return select_less(x, broadcast(-87.3365478515625), broadcast(0.0), value * power_of_two(n))
 
 

@@ -4,7 +4,7 @@ Errors are `|y - exact| <= bound * max(1, |exact|)` with the bound that each sta
 `tests/kernels/test_maps.py`. A NaN stays NaN, and Inf gives the limit, also where PyTorch multiplies it by 0.
 """
 
-from streamrnn.kernels.activations import exp, log, maximum, minimum
+from streamrnn.kernels.activations import exp, exp_parts, log, maximum, minimum
 from streamrnn.kernels.jit import inlined, outlined, pasted
 from streamrnn.kernels.memory import load, load_scalar, store
 from streamrnn.kernels.opcodes import Op
@@ -15,7 +15,6 @@ from streamrnn.kernels.simd import (
     magnitude,
     or_nan,
     power_of_two,
-    round_lanes,
     select_less,
     square_root,
 )
@@ -23,18 +22,11 @@ from streamrnn.kernels.simd import (
 
 @inlined
 def expm1_below(x):
-    """`exp(x) - 1` of lanes up to 0: within 2e-7 relative; NaN stays NaN. Source: as `activations.exp`."""
+    """`exp(x) - 1` of lanes up to 0: within 2e-7 relative; NaN stays NaN."""
     bounded = maximum(broadcast(-87.0), minimum(broadcast(0.0), x))
-    n = round_lanes(bounded * broadcast(1.44269504088896341))
-    r = fma(n, broadcast(-0.693359375), bounded)
-    r = fma(n, broadcast(2.12194440e-4), r)
-    p = fma(r, broadcast(1.9875691500e-4), broadcast(1.3981999507e-3))
-    p = fma(r, p, broadcast(8.3334519073e-3))
-    p = fma(r, p, broadcast(4.1665795894e-2))
-    p = fma(r, p, broadcast(1.6666665459e-1))
-    p = fma(r, p, broadcast(5.0000001201e-1))
+    n, part = exp_parts(bounded)
     scale = power_of_two(n)
-    return fma(scale, fma(r * r, p, r), scale - broadcast(1.0))
+    return fma(scale, part, scale - broadcast(1.0))
 
 
 @inlined

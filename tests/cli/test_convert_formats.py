@@ -15,6 +15,7 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
 import streamrnn  # noqa: E402
+from streamrnn.commands.importing import choose_keras_backend  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
 """Keras's torch backend turns tensors into arrays in the old way."""
@@ -163,3 +164,19 @@ def test_an_onnx_graph_that_its_own_runtime_computes_otherwise_is_written_by_for
     forced = run("convert", tmp_path / "m.onnx", out, "--force")
     assert forced.returncode == 0, forced.stderr
     assert "differs from other 1.0" in forced.stderr
+
+
+@pytest.mark.parametrize(
+    ("chosen", "written", "expected"),
+    [("jax", None, "jax"), (None, None, "torch"), (None, "tensorflow", "torch"), (None, "no json", "torch")],
+)
+def test_keras_computes_with_what_is_installed(chosen, written, expected, tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    if chosen:
+        monkeypatch.setenv("KERAS_BACKEND", chosen)
+    if written:
+        text = written if written == "no json" else json.dumps({"backend": written})
+        (tmp_path / "keras.json").write_text(text, encoding="utf-8")
+    choose_keras_backend()
+    assert os.environ["KERAS_BACKEND"] == expected
