@@ -20,6 +20,15 @@ class StateNorms(NamedTuple):
     max: float
 
 
+LOWEST = np.finfo(np.float32).min
+"""Stands in a state for "nothing yet" where the largest of some values is kept."""
+
+
+def _felt(rows: FloatArray, lane: Lane) -> FloatArray:
+    """Rows of a lane with 0 for what is nothing yet."""
+    return np.where(rows == LOWEST, np.float32(0), rows) if lane.has_lowest else rows
+
+
 def norms(rows: FloatArray, n_values: int) -> NDArray[np.float64]:
     """Root mean square of each of rows (n, state_size), whose padding is 0: (n,), `inf` where it is not finite."""
     # In float64, where no square of a float32 overflows; einsum makes no array of squares.
@@ -30,12 +39,14 @@ def norms(rows: FloatArray, n_values: int) -> NDArray[np.float64]:
 
 def norms_of(lane_slots: Iterable[tuple[Lane, list[int]]]) -> StateNorms:
     """The reading over the slots of some lanes; at least one slot."""
-    found = np.concatenate([norms(lane.arena.rows[slots], lane.n_state_values) for lane, slots in lane_slots])
+    found = np.concatenate(
+        [norms(_felt(lane.arena.rows[slots], lane), lane.n_state_values) for lane, slots in lane_slots]
+    )
     return StateNorms(float(found.mean()), float(found.max()))
 
 
 def norm_of(lane: Lane, slot: int) -> float:
     """Root mean square of the state in a slot; `inf` where it is not finite."""
-    row = lane.arena.rows[slot].astype(np.float64)
+    row = _felt(lane.arena.rows[slot], lane).astype(np.float64)
     found = sqrt(float(row @ row) / max(lane.n_state_values, 1))
     return found if isfinite(found) else inf

@@ -48,6 +48,7 @@ class Lane:
         max_batch: most sessions in one kernel call.
         max_fill_frames: most frames made up for one gap.
         n_state_values: values of a state, without the padding of its row.
+        has_lowest: whether some of them begin as the smallest float32, which stands for nothing yet.
         staging: `staging(n)` gives the arrays of a batch of n; all views of the same memory.
         kernel, invoke: `invoke(kernel, call.address)` steps one session by a call of this lane; nothing else may be
             passed. It returns -1, or the frame refused.
@@ -66,6 +67,7 @@ class Lane:
         self.n_tokens = model.n_tokens
         program = model.program
         self.n_state_values = sum(region.size for region in program.regions)
+        self.has_lowest = bool((program.initial_state == np.finfo(np.float32).min).any())
         self.arena = Arena(limits.max_sessions, program.initial_state)
         self._helpers = helpers
         self._n_macs = program.n_macs

@@ -98,9 +98,9 @@ def write_running(writer: Writer, node: Node, source: Place) -> Place:
     """A mean, largest value, deviation or normalisation over all steps so far."""
     n, size = padded(source.size), source.size
     is_max = node.kind == "running_max"
-    n_vectors = {"running_mean": 1, "running_max": 1}.get(node.kind, 2)
-    initial = {"initial_h": np.full(n, LOWEST, np.float32)} if is_max else {}
-    state = keep_state(writer, node, {"h": n_vectors * n + (0 if is_max else 1)}, initial)
+    n_vectors = 1 if node.kind == "running_mean" else 2
+    initial = {"initial_h": np.full(size, LOWEST, np.float32)} if is_max else {}
+    state = keep_state(writer, node, {"h": size if is_max else n_vectors * n + 1}, initial)
     dst = reserve(writer, node.steps, node.size)
     both = writer.work.reserve(size, size) if node.kind == "running_stats" else 0
     eps = writer.weights.vector(np.array([node.eps], np.float32))

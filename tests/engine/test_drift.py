@@ -7,6 +7,7 @@ from math import inf
 import numpy as np
 import pytest
 
+from streamrnn import Engine, Model, Node, Spec
 from streamrnn.errors import SessionClosedError
 from tests.laws.nets import CELLS, random_frames, random_model
 from tests.laws.test_laws import engine_of
@@ -63,3 +64,13 @@ def test_frames_may_wait_but_it_must_be_open():
     session.close()
     with pytest.raises(SessionClosedError):
         session.state_norm()
+
+
+def test_a_largest_value_of_nothing_yet_is_no_large_state():
+    nodes = (Node("x", "input", 3), Node("largest", "running_max", 3, ("x",)))
+    engine = Engine()
+    engine.add_model("m", Model(Spec(nodes, "largest"), {}))
+    session = engine.open("m")
+    assert (session.state_norm(), engine.state_norms()["m"]) == (0.0, (0.0, 0.0))
+    session.step(np.full(3, 2.0, np.float32))
+    assert session.state_norm() == pytest.approx(2.0)
