@@ -17,7 +17,8 @@ import streamrnn  # noqa: E402
 from benchmarks.shapes import exported, rnnoise_shape, silero_shape  # noqa: E402
 from streamrnn.errors import UnsupportedError  # noqa: E402
 from streamrnn.model.trial import play  # noqa: E402
-from tests.laws.nets import random_frames, same_bits  # noqa: E402
+from tests.laws.nets import random_frames  # noqa: E402
+from tests.model.laws_of_one import hold_the_laws  # noqa: E402
 from tests.model.random_modules import draw_module  # noqa: E402
 
 N_GROUPS, N_IN_GROUP = 8, 15
@@ -30,22 +31,6 @@ def quiet():
     logging.disable(logging.WARNING)
     yield
     logging.disable(logging.NOTSET)
-
-
-def hold_the_laws(model, seed):
-    """In chunks, in a batch, restored and in a reused slot: the same bits as in one piece."""
-    frames = random_frames(model, 24, seed=seed)
-    whole = play(model, frames, 24)
-    engine = streamrnn.Engine()
-    engine.add_model("net", model)
-    session = engine.open("net")
-    assert same_bits(np.concatenate([session.run(frames[:5]), session.run(frames[5:])]), whole)
-    session.reset()
-    mate = engine.open("net")
-    pairs = [engine.step_many([mate, session], np.stack([3 * frame, frame])) for frame in frames[:9]]
-    assert same_bits(np.array(pairs)[:, 1], whole[:9])
-    other = engine.restore(session.snapshot(), session_id="other")
-    assert same_bits(np.array([other.step(frame) for frame in frames[9:]]), whole[9:])
 
 
 def drawn(seed):
@@ -61,8 +46,7 @@ def test_random_modules_by_the_older_exporter(group, record_property):
         model = streamrnn.from_onnx(exported(module, (example,), input_names=["x"], dynamic_axes=axes))
         worst = max(worst, model.card.certificate["max_rel_error"])
         assert worst < 1e-4, seed
-        if seed % 5 == 0:
-            hold_the_laws(model, seed)
+        hold_the_laws(model, seed)
     text = f"{N_IN_GROUP} random modules by torch.onnx (group {group}): largest relative error {worst:.1e}"
     record_property("figure", text)
 
