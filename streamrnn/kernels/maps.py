@@ -4,7 +4,7 @@ Errors are `|y - exact| <= bound * max(1, |exact|)` with the bound that each sta
 `tests/kernels/test_maps.py`. A NaN stays NaN, and Inf gives the limit, also where PyTorch multiplies it by 0.
 """
 
-from streamrnn.kernels.activations import exp, exp_parts, log, maximum, minimum
+from streamrnn.kernels.activations import exp, exp_parts, log, maximum, minimum, tanh
 from streamrnn.kernels.jit import inlined, outlined, pasted
 from streamrnn.kernels.memory import load, load_scalar, store
 from streamrnn.kernels.opcodes import Op
@@ -223,6 +223,9 @@ def _with_parameters(opcode, src, dst, n_bytes, alpha, beta):
     elif opcode == Op.LOG:
         for j in range(0, n_bytes, VECTOR_BYTES):
             store(dst + j, logarithm(load(src + j), least))
+    elif opcode == Op.SCALED_TANH:
+        for j in range(0, n_bytes, VECTOR_BYTES):
+            store(dst + j, alpha * tanh(beta * load(src + j)))
     else:
         for j in range(0, n_bytes, VECTOR_BYTES):
             store(dst + j, fma(load(src + j), alpha, beta))

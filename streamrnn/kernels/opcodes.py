@@ -99,21 +99,22 @@ class Op(IntEnum):
     ABS = 49
     RECIPROCAL = 50
     ERF = 51
-    LINEAR_MAP = 52
+    SCALED_TANH = 52
+    LINEAR_MAP = 53
 
-    RNN_TANH = 53  # h = tanh(work[src]) -> state, work[dst]
-    RNN_RELU = 54
-    LSTM = 55  # gates i f g o at src, state h then c -> state, work[dst]
-    GRU = 56  # gates xn r z hn at src (reset after the matmul), state h -> state, work[dst]
-    GRU_RESET = 57  # sigmoid(work[src]) * h -> work[dst]: the reset before the matmul
-    GRU_BEFORE = 58  # gates z n at src, state h -> state, work[dst]
-    SSM = 59
+    RNN_TANH = 54  # h = tanh(work[src]) -> state, work[dst]
+    RNN_RELU = 55
+    LSTM = 56  # gates i f g o at src, state h then c -> state, work[dst]
+    GRU = 57  # gates xn r z hn at src (reset after the matmul), state h -> state, work[dst]
+    GRU_RESET = 58  # sigmoid(work[src]) * h -> work[dst]: the reset before the matmul
+    GRU_BEFORE = 59  # gates z n at src, state h -> state, work[dst]
+    SSM = 60
     # Selective scan: x at src, delta at src2 (LENGTH values each), B then C (N_IN values each, padded) at src + LAG;
     # weights: N_IN rows of A (n wide), then D; state: N_IN rows of h (n wide) -> state, work[dst]
-    RUNNING_MEAN = 60  # of N_IN (exact) values; state: mean (n), then the number of steps -> work[dst] = mean
-    RUNNING_MAX = 61  # state: the largest so far (n) -> state, work[dst]
-    RUNNING_STATS = 62  # state: mean (n), sum of squared deviations (n), number -> work[dst] = mean (n), deviation (n)
-    RUNNING_NORM = 63  # the same state -> work[dst] = (x - mean) / sqrt(variance + eps), eps at weights
+    RUNNING_MEAN = 61  # of N_IN (exact) values; state: mean (n), then the number of steps -> work[dst] = mean
+    RUNNING_MAX = 62  # state: the largest so far (n) -> state, work[dst]
+    RUNNING_STATS = 63  # state: mean (n), sum of squared deviations (n), number -> work[dst] = mean (n), deviation (n)
+    RUNNING_NORM = 64  # the same state -> work[dst] = (x - mean) / sqrt(variance + eps), eps at weights
 
 
 WRITES_STATE = frozenset(

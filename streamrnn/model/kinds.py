@@ -7,12 +7,12 @@ from typing import Literal
 MapKind = Literal[
     "tanh", "sigmoid", "relu", "leaky_relu", "thresholded_relu", "elu", "gelu", "gelu_tanh", "silu", "mish",
     "hard_sigmoid", "hard_swish", "clamp", "softplus", "softsign", "exp", "log", "sqrt", "square", "abs",
-    "reciprocal", "erf", "linear_map",
+    "reciprocal", "erf", "scaled_tanh", "linear_map",
 ]  # fmt: skip
 """One value to one value. `alpha` and `beta` of the node are: slope of `leaky_relu`; threshold of `thresholded_relu`;
 scale of `elu`; slope and offset of `hard_sigmoid` and of `linear_map`; least and largest value of `clamp`; steepness
-(`alpha`) of `softplus`: `log(1 + exp(alpha x)) / alpha`. The others have none. `log` of values below `alpha` is that of
-`alpha`, which is at least the smallest normal float32.
+(`alpha`) of `softplus`: `log(1 + exp(alpha x)) / alpha`; height and steepness of `scaled_tanh`: `alpha tanh(beta x)`.
+The others have none. `log` of values below `alpha` is that of `alpha`, which is at least the smallest normal float32.
 """
 
 SoftKind = Literal["softmax", "log_softmax"]

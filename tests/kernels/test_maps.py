@@ -29,13 +29,14 @@ PARAMETERS: dict[str, list[tuple[float, float]]] = {
     "clamp": [(-1, 1), (0, 6), (-2.5, -0.5), (-3e38, 3e38)],
     "softplus": [(1, 0), (2, 0), (0.01, 0), (50, 0)],
     "log": [(0, 0), (1e-6, 0), (1, 0)],
+    "scaled_tanh": [(1.7159, 0.6667), (-2, 1)],
     "linear_map": [(2, -0.5), (0, 1)],
 }
 RELATIVE = {"exp": 3e-7, "reciprocal": 1.2e-7, "sqrt": 6e-8}
 """Bounds of the relative error; of the others, in units of the largest of 1 and the exact value:"""
 BOUNDS = {
     "softplus": 4e-7, "mish": 3e-7, "gelu": 3e-7, "gelu_tanh": 3e-7, "silu": 3e-7, "elu": 3e-7, "hard_swish": 2e-7,
-    "erf": 1.5e-7,
+    "erf": 1.5e-7, "scaled_tanh": 4e-7,
 }  # fmt: skip
 CASES = [(name, a, b) for name in sorted(MAPS - GATES) for a, b in PARAMETERS.get(name, [(0, 0)])]
 
@@ -115,7 +116,7 @@ LIMITS = {
     "hard_sigmoid": (0.2, 0.5, 0, 1), "hard_swish": (0, 0, 0, INF), "clamp": (-2, 3, -2, 3),
     "softplus": (1, 0, 0, INF), "softsign": (0, 0, -1, 1), "exp": (0, 0, 0, INF), "log": (1, 0, 0, INF),
     "sqrt": (0, 0, np.nan, INF), "square": (0, 0, INF, INF), "abs": (0, 0, INF, INF), "reciprocal": (0, 0, 0, 0),
-    "erf": (0, 0, -1, 1), "linear_map": (2, 1, -INF, INF),
+    "erf": (0, 0, -1, 1), "scaled_tanh": (2, 1, -2, 2), "linear_map": (2, 1, -INF, INF),
 }  # fmt: skip
 
 

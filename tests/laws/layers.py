@@ -155,7 +155,7 @@ MAPS: tuple[tuple[Kind, float, float], ...] = (
     ("tanh", 0, 0), ("sigmoid", 0, 0), ("relu", 0, 0), ("leaky_relu", 0.01, 0), ("thresholded_relu", 0.5, 0),
     ("elu", 0.9, 0), ("gelu", 0, 0), ("gelu_tanh", 0, 0), ("silu", 0, 0), ("mish", 0, 0),
     ("hard_sigmoid", 0.2, 0.5), ("hard_swish", 0, 0), ("clamp", -1, 0.5), ("softplus", 2, 0), ("softsign", 0, 0),
-    ("square", 0, 0), ("abs", 0, 0), ("erf", 0, 0), ("linear_map", -0.5, 0.25),
+    ("square", 0, 0), ("abs", 0, 0), ("erf", 0, 0), ("scaled_tanh", 1.5, 0.5), ("linear_map", -0.5, 0.25),
 )  # fmt: skip
 
 

@@ -17,10 +17,10 @@ from tests.model.onnx_graphs import graph, node, weights
 N_GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
 N_ACTIVATIONS = {"RNN": 1, "GRU": 2, "LSTM": 3}
 ALPHAS = {"Affine": (0.5, 1.0), "LeakyRelu": (0.01, 0.5), "ThresholdedRelu": (0.1, 1.0), "HardSigmoid": (0.1, 0.4),
-          "Elu": (0.5, 1.5)}  # fmt: skip
-BETAS = {"Affine": (-0.2, 0.2), "HardSigmoid": (0.3, 0.6)}
+          "Elu": (0.5, 1.5), "ScaledTanh": (0.5, 1.2)}  # fmt: skip
+BETAS = {"Affine": (-0.2, 0.2), "HardSigmoid": (0.3, 0.6), "ScaledTanh": (0.5, 1.2)}
 BETWEEN_0_AND_1 = ("Sigmoid", "HardSigmoid")
-BOUNDED = (*BETWEEN_0_AND_1, "Tanh", "Softsign")
+BOUNDED = (*BETWEEN_0_AND_1, "Tanh", "Softsign", "ScaledTanh")
 NAMES = ("Tanh", "Sigmoid", "Relu", "Softsign", "Softplus", *ALPHAS)
 
 
@@ -31,7 +31,7 @@ def activations(draw, kind, clip, is_coupled):
     gates = BETWEEN_0_AND_1 if is_coupled else NAMES if 0 < clip <= 0.5 else BOUNDED
     names = [draw(st.sampled_from(free if kind == "RNN" or i else gates)) for i in range(N_ACTIVATIONS[kind])]
     found = {"activations": names}
-    if {"Affine", "ThresholdedRelu"} & {*names} or draw(st.booleans()):
+    if {"Affine", "ScaledTanh", "ThresholdedRelu"} & {*names} or draw(st.booleans()):
         alphas = [draw(st.floats(*ALPHAS[name])) for name in names if name in ALPHAS]
         betas = [draw(st.floats(*BETAS[name])) for name in names if name in BETAS]
         found |= ({"activation_alpha": alphas} if alphas else {}) | ({"activation_beta": betas} if betas else {})
@@ -101,7 +101,9 @@ REFUSED = {
     "bidirectional": (lstm(direction="bidirectional"), "direction is 'bidirectional'"),
     "batch": (lstm(x=("time", 3, 3)), "a session is one sequence"),
     "lengths": (lstm("x w r _ n", tensors={"n": np.array([9], np.int32)}), "sequence_lens"),
-    "scaled tanh": (lstm(activations=["Sigmoid", "ScaledTanh", "Tanh"]), "'scaledtanh' is not known"),
+    "scaled tanh without alpha": (
+        lstm(activations=["Sigmoid", "ScaledTanh", "Tanh"]), "'scaledtanh' has no activation_alpha"
+    ),
     "unknown activation": (lstm(activations=["Sigmoid", "Sine", "Tanh"]), "'sine' is not known"),
     "affine without alpha": (lstm(activations=["Sigmoid", "Affine", "Tanh"]), "'affine' has no activation_alpha"),
     "thresholded without alpha": (

@@ -56,6 +56,7 @@ MAPS: dict[str, Callable[[Array, float, float], Array]] = {
     "abs": lambda a, alpha, beta: np.abs(a),
     "reciprocal": lambda a, alpha, beta: 1.0 / a,
     "erf": lambda a, alpha, beta: erf(a),
+    "scaled_tanh": lambda a, alpha, beta: alpha * np.tanh(beta * a),
     "linear_map": lambda a, alpha, beta: alpha * a + beta,
 }
 

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from streamrnn.errors import UnsupportedError
-from streamrnn.model.importers.tracing.shapes import Shapes
+from streamrnn.model.importers.tracing.joining import Joining
 from streamrnn.model.importers.tracing.symbol import Constant, Symbol
 from streamrnn.model.kinds import BinaryKind, MapKind, SoftKind
 from streamrnn.model.spec import Node
@@ -17,7 +17,7 @@ from streamrnn.model.spec import Node
 Reduction = Literal["mean", "sum", "max", "min"]
 
 
-class Maths(Shapes):
+class Maths(Joining):
     """Arithmetic as the frameworks have it, with NumPy's broadcasting."""
 
     def map(self, kind: MapKind, x: Symbol, alpha: float = 0.0, beta: float = 0.0, name: str = "") -> Symbol:
