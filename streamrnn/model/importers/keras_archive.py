@@ -91,7 +91,10 @@ def _members(path: Path | io.BytesIO) -> dict[str, bytes]:
             for info in chosen:
                 if info.file_size > MAX_GROWTH * max(info.compress_size, 1):
                     raise ModelFileError(f"{path}: {info.filename!r} claims {info.file_size} bytes, which it is not")
-            return {info.filename: archive.read(info) for info in chosen}
+            try:
+                return {info.filename: archive.read(info) for info in chosen}
+            except OSError as error:  # a place before the file's start, say
+                raise zipfile.BadZipFile(str(error)) from error
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
         raise ModelFileError(f"{path}: {error}; expected a Keras 3 archive (.keras)") from None
 

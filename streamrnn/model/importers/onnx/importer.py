@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from streamrnn.errors import OptionError, SpecError, UnsupportedError
+from streamrnn.errors import ModelFileError, OptionError, SpecError, UnsupportedError
 from streamrnn.kernels.packing import FloatArray
 from streamrnn.model.card import Card
 from streamrnn.model.importers.onnx.contract import Contract, TimeAxis, contracts_of
@@ -28,6 +28,22 @@ from streamrnn.model.spec import MAX_SIZE
 
 if TYPE_CHECKING:
     import onnx
+
+
+MALFORMED = (ValueError, TypeError, LookupError, ArithmeticError)
+"""What reading a graph raises whose operations lack an attribute, an output, or have them of another type."""
+
+
+@dataclass(frozen=True)
+class Ways:
+    """What the caller says of how the graph is called: options of `from_onnx`."""
+
+    input: str
+    states: Mapping[str, str] | None
+    constants: Mapping[str, Any]
+    outputs: Sequence[str]
+    time_axis: TimeAxis
+    frame_steps: int
 
 
 def from_onnx(
@@ -69,21 +85,31 @@ def from_onnx(
         UnsupportedError: the graph cannot be streamed (the operation is named, with the reason), or the model differs
             from it.
     """
+    ways = Ways(input, states, constants or {}, outputs, time_axis, frame_steps)
+    try:
+        return _imported(source, card, example, ways, is_forced)
+    except MALFORMED as error:
+        raise ModelFileError(
+            f"the graph is not as ONNX has them, or an option is not of its type: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _imported(source: Any, card: Card | None, example: Any, ways: Ways, is_forced: bool) -> Model:
     proto = load_proto(source)
     graph = rolled(graph_of(proto))
-    fixed = {name: np.asarray(value) for name, value in (constants or {}).items()}
-    roles = roles_of(graph, input, states, frozenset(fixed), outputs)
+    fixed = {name: np.asarray(value) for name, value in ways.constants.items()}
+    roles = roles_of(graph, ways.input, ways.states, frozenset(fixed), ways.outputs)
     dtypes = {port.name: port.dtype for port in graph.inputs}
     fixed = {name: value.astype(dtypes[name]) for name, value in fixed.items()}
     shape = None if example is None else np.shape(example)
     runner = runner_of(source, proto, graph)
     refused: list[tuple[Contract, str]] = []
     differing: list[tuple[Traced, Original]] = []
-    waiting = list(contracts_of(graph, roles, fixed, time_axis, frame_steps, shape))
+    waiting = list(contracts_of(graph, roles, fixed, ways.time_axis, ways.frame_steps, shape))
     while waiting:
         contract = waiting.pop(0)
         try:
-            traced, names = trace_graph(graph, contract, frame_steps)
+            traced, names = trace_graph(graph, contract, ways.frame_steps)
             if contract.is_guess and waiting and _is_padded(traced):
                 waiting.append(replace(contract, is_guess=False))
                 continue

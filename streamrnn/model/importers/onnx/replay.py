@@ -78,7 +78,7 @@ class Replay:
                 self._apply(op, readers)
             except UnsupportedError as error:
                 raise UnsupportedError(f"{op.label}: {error.message}", **error.fields) from None
-            except (ValueError, TypeError, LookupError) as error:
+            except (ValueError, TypeError, LookupError, ArithmeticError) as error:
                 raise UnsupportedError(f"{op.label}: its inputs or attributes do not fit: {error}") from error
 
     def _apply(self, op: Operation, readers: Mapping[str, Operation]) -> None:
