@@ -8,7 +8,7 @@ before any state is touched, and each op writes only the rows of its own session
 from streamrnn.kernels import ops
 from streamrnn.kernels.dispatch import apply, move, update_cell
 from streamrnn.kernels.floatmode import flush_denormals, restore_mode
-from streamrnn.kernels.jit import entry, inlined, outlined
+from streamrnn.kernels.jit import entry, inlined, outlined, pasted
 from streamrnn.kernels.memory import address_of, call_function, column, load_int, load_scalar, store_int
 from streamrnn.kernels.opcodes import (
     DST,
@@ -49,7 +49,7 @@ def _first_refused(x, n_rows, n_in, n_tokens):
     return ALL_STEPPED
 
 
-@inlined
+@pasted
 def _run_op(op, plan, weights, state_rows, work_rows, n_rows, work_bytes, scratch, backwards):
     """One op on `n_rows` work rows; `state_rows` belong to them only where the op is in a scan."""
     opcode, n_steps = column(op, OPCODE), column(op, STEPS)
@@ -74,7 +74,7 @@ def _run_op(op, plan, weights, state_rows, work_rows, n_rows, work_bytes, scratc
             move(op, weights, load_int(state_rows + 8 * r), work)
 
 
-@inlined
+@pasted
 def _run_block(plan, x, y, n_frames, n_sessions):
     """Step every session by `n_frames` frames, each frame of each session in a work row of its own."""
     program, weights, scratch = (
