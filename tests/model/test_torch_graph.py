@@ -13,6 +13,7 @@ from streamrnn.errors import OptionError, UnsupportedError  # noqa: E402
 from tests.model.torch_nets import (  # noqa: E402
     Ahead,
     Cached,
+    Choices,
     ConvGru,
     Denoiser,
     Framed,
@@ -46,6 +47,7 @@ WHOLE = {
     "time and frequency": (lambda: Frequency(), "module(x (1, T, 12))", 0),
     "norms": (lambda: Norms(), "module(x (T, 4))", 0),
     "cached": (lambda: Cached(), "module(x (1, 4, T), state)", 0),
+    "choices": (lambda: Choices(), "module(x (1, T, 4))", 0),
     "framed": (lambda: Framed(), "module(x (1, T))", 1),
 }
 EXAMPLES = {

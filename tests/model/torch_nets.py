@@ -282,3 +282,18 @@ class Norms(nn.Module):
         return torch.cat(
             [functional.glu(y), rest, m, c.flip(-1), torch.maximum(a, b), torch.logsumexp(y, -1, True)], -1
         )
+
+
+class Choices(nn.Module):
+    """What depends on which value is larger."""
+
+    def __init__(self):
+        super().__init__()
+        self.up, self.gru = nn.Linear(4, 6), nn.GRU(6, 6, batch_first=True)
+
+    def forward(self, x):  # (1, T, 4)
+        y = self.up(x)
+        y = torch.where(y > 0.1, y, 0.2 * y - 0.08) + torch.sign(y) * (y.abs() >= 0.5)
+        z, _ = self.gru(y.masked_fill((y < -1) | ~(y <= 2), -0.25))
+        is_loud = (z.amax(-1, keepdim=True) > 0.3) & (y[..., :1] < 0.4)
+        return torch.where(is_loud, z, torch.zeros(6))

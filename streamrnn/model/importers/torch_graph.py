@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from streamrnn.errors import UnsupportedError
-from streamrnn.model.importers.aten import layers, maths, products, reductions, scans, shapes
+from streamrnn.model.importers.aten import choices, layers, maths, products, reductions, scans, shapes
 from streamrnn.model.importers.aten.table import REASONS, UNKNOWN, Call, Refused, find
 from streamrnn.model.importers.tracing.layers import Trace
 from streamrnn.model.importers.tracing.symbol import Symbol
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import fx, nn
     from torch.export import ExportedProgram
 
-assert all((layers, maths, products, reductions, scans, shapes))
+assert all((choices, layers, maths, products, reductions, scans, shapes))
 """Each of them has put its operations into the table."""
 
 ATTENTION = frozenset({"MultiheadAttention", "TransformerEncoderLayer", "TransformerDecoderLayer"})

@@ -58,8 +58,8 @@ REASONS: dict[str, str] = {
         "positions and order statistics are for what reads the outputs, not for the net",
     ),
     **dict.fromkeys(
-        ("where", "masked_fill", "gt", "lt", "ge", "le", "eq", "ne", "logical_and", "logical_or", "logical_not"),
-        "what depends on a comparison of values cannot be streamed yet; clamp, maximum and threshold can",
+        ("eq", "ne", "masked_scatter", "masked_select", "nonzero"),
+        "whether two computed values are equal is a matter of rounding; which is larger can be streamed",
     ),
     **dict.fromkeys(("rand", "randn", "rand_like", "randn_like", "bernoulli", "randint"), "its outputs are random"),
     **dict.fromkeys(

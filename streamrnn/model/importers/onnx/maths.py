@@ -17,8 +17,6 @@ from streamrnn.model.importers.tracing.symbol import Symbol
 from streamrnn.model.kinds import BinaryKind, MapKind, SoftKind
 
 LARGEST = float(np.finfo(np.float32).max)
-STEEP = 1e30
-"""What a difference is multiplied with to be past 1 wherever it is not 0."""
 SELU = (1.67326319217681884765625, 1.05070102214813232421875)
 """Alpha and gamma by default."""
 
@@ -132,45 +130,24 @@ def _power_of(trace: Trace, x: Symbol, exponent: float, name: str) -> Symbol:
 
 
 def _compare(is_greater: bool, is_strict: bool, trace: Trace, op: Operation, inputs: Inputs) -> Value:
-    """1 where it is so, else 0: the difference, far too large, in the bounds 0 and 1."""
-    a, b = (inputs[0], inputs[1]) if is_greater == is_strict else (inputs[1], inputs[0])
+    """1 where it is so, else 0."""
+    a, b = (inputs[0], inputs[1]) if is_greater else (inputs[1], inputs[0])
     assert a is not None and b is not None
-    step = trace.map("clamp", _steep(trace, _two("sub", trace, a, b, "")), 0.0, 1.0, op.path)
-    return step if is_strict else _not(trace, op, [step])
-
-
-def _steep(trace: Trace, x: Value) -> Symbol:
-    return trace.map("linear_map", symbol([x]), STEEP)
+    return trace.greater(a, b, is_strict, op.path)
 
 
 def _sign(trace: Trace, op: Operation, inputs: Inputs) -> Value:
-    return trace.map("clamp", _steep(trace, symbol(inputs)), -1.0, 1.0, op.path)
+    return trace.sign(symbol(inputs), op.path)
 
 
 def _not(trace: Trace, op: Operation, inputs: Inputs) -> Value:
-    return trace.map("linear_map", symbol(inputs), -1.0, 1.0, op.path)
+    return trace.negated(symbol(inputs), op.path)
 
 
 def _where(trace: Trace, op: Operation, inputs: Inputs) -> Value:
-    yes, no = inputs[1], inputs[2]
-    assert yes is not None and no is not None
-    if isinstance(inputs[0], Symbol):
-        if not isinstance(yes, Symbol) and not isinstance(no, Symbol):
-            return trace.binary("add", trace.binary("mul", inputs[0], np.subtract(yes, no)), no, op.path)
-        return trace.binary("add", trace.binary("mul", inputs[0], _two("sub", trace, yes, no, "")), no, op.path)
-    condition = needed(inputs, 0, "condition").astype(bool)
-    for side, chosen in ((True, yes), (False, no)):
-        if np.all(condition == side):
-            if isinstance(chosen, Symbol) and np.broadcast_shapes(chosen.shape, condition.shape) == chosen.shape:
-                return chosen
-            raise UnsupportedError("it repeats a value over the shape of its condition")
-    parts: list[Value] = []
-    for value, mask in ((yes, condition), (no, ~condition)):
-        if isinstance(value, Symbol):
-            parts.append(trace.binary("mul", value, mask.astype(np.float32)))
-        else:
-            parts.append(np.where(mask, value, 0.0).astype(np.float32))
-    return _two("add", trace, parts[0], parts[1], op.path)
+    condition, yes, no = inputs[:3]
+    assert condition is not None and yes is not None and no is not None
+    return trace.choose(condition, yes, no, op.path)
 
 
 # Over dimensions

@@ -8,7 +8,6 @@ import numpy as np
 
 from streamrnn.errors import UnsupportedError
 from streamrnn.model.importers.onnx.graph import Operation
-from streamrnn.model.importers.onnx.maths import STEEP
 from streamrnn.model.importers.onnx.values import Handler, Inputs, Result, Value, constant, needed, numbers, symbol
 from streamrnn.model.importers.tracing.layers import PadMode, Trace
 from streamrnn.model.importers.tracing.symbol import Symbol
@@ -30,7 +29,7 @@ def _cast(trace: Trace, op: Operation, inputs: Inputs) -> Value:
     is_token = trace.node_of(x).n_tokens > 0
     to = helper.tensor_dtype_to_np_dtype(op.get("to")) if "to" in op.attributes else np.dtype(np.float32)
     if to == np.bool_ and not is_token:
-        return trace.map("clamp", trace.map("linear_map", trace.map("abs", x), STEEP), 0.0, 1.0, op.path)
+        return trace.greater(trace.map("abs", x), np.array(0.0), name=op.path)
     if np.issubdtype(to, np.integer) != is_token:
         what = "whole numbers other than token ids" if is_token else f"values rounded to {to}"
         raise UnsupportedError(f"{what} are not known; frames are float32, or one token id")
