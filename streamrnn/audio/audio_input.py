@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -72,14 +73,29 @@ class AudioInput:
             samples: int16 or float32 of shape (n,), or bytes, which may end amid a sample.
 
         Raises:
-            FrameError: samples of another type or shape, or not finite; nothing is taken.
+            FrameError: samples of another type or shape, or not finite.
+            UsageError, SessionClosedError: as the session's `run`. Whatever is raised, nothing is taken.
         """
-        return self.session.run(self.reframer.push(self.resampler.push(samples)))
+        return self._answered(lambda: self.reframer.push(self.resampler.push(samples)))
 
     def flush(self) -> FloatArray:
-        """The outputs of what still waits, the last hop filled up with zeros; both filters are then as new."""
-        hops = [self.reframer.push(self.resampler.flush()), self.reframer.flush()]
-        return self.session.run(np.concatenate(hops))
+        """The outputs of what still waits, the last hop filled up with zeros; both filters are then as new.
+
+        Raises:
+            UsageError, SessionClosedError: as the session's `run`; it all waits still.
+        """
+        return self._answered(
+            lambda: np.concatenate([self.reframer.push(self.resampler.flush()), self.reframer.flush()])
+        )
+
+    def _answered(self, cut: Callable[[], FloatArray]) -> FloatArray:
+        """The outputs of the hops that `cut` makes; they go back where the session does not take them."""
+        before = self.state()
+        try:
+            return self.session.run(cut())
+        except Exception:
+            self.restore(before)
+            raise
 
     def state(self) -> bytes:
         """What stands before the session, as bytes; together with `session.snapshot()` it is all there is."""

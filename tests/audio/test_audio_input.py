@@ -7,7 +7,7 @@ import pytest
 
 import streamrnn
 from streamrnn import AudioInput, Reframer, Resampler
-from streamrnn.errors import FrameError, OptionError, SnapshotError
+from streamrnn.errors import FrameError, OptionError, SnapshotError, UsageError
 from streamrnn.model.frontend.attach import frontend_model
 from tests.model.recordings import made_sound
 
@@ -86,3 +86,22 @@ def test_faults_change_nothing():
         with pytest.raises(SnapshotError):
             audio.restore(bad)
     assert audio.state() == before
+
+
+@pytest.mark.parametrize("is_flush", [False, True])
+def test_what_a_session_does_not_take_now_goes_back(is_flush):
+    """A session with frames waiting refuses to run; once they are stepped, the same sound is answered as ever."""
+    engine, other = streamrnn.Engine(), open_session()
+    engine.add_model("m", frontend_model("fbank23"))
+    session = engine.open("m")
+    audio, whole = AudioInput(session, 16000), AudioInput(other, 16000)
+    for each in (audio, whole):
+        each.feed(SOUND[:1650])
+    silence = np.zeros((1, 160), np.float32)
+    engine.push(session, 10, silence)
+    with pytest.raises(UsageError):
+        _ = audio.flush() if is_flush else audio.feed(SOUND[1650:])
+    engine.finish(session)
+    other.run(silence)
+    found, expected = ((each.flush() if is_flush else each.feed(SOUND[1650:])) for each in (audio, whole))
+    assert len(found) and np.array_equal(found, expected)
