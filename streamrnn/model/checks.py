@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
+import numpy as np
+
 from streamrnn.errors import SpecError
 from streamrnn.model.kinds import BinaryKind, CellKind, Kind, MapKind, NormKind, PoolKind, RunningKind, SoftKind
 from streamrnn.model.spec import MAX_SIZE, Node, Spec
@@ -74,7 +76,7 @@ def _check_fields(node: Node) -> None:
         ("n_tokens", 0), ("lag", 0), ("hold", 0), ("start", 0), ("cell_size", 0),
     ):  # fmt: skip
         value = getattr(node, field)
-        if not least <= value <= MAX_SIZE:
+        if not isinstance(value, int | np.integer) or not least <= value <= MAX_SIZE:
             raise SpecError(f"node {node.name!r}: {field} must be {least} to {MAX_SIZE}, got {value}")
     if node.steps * node.size > MAX_SIZE:
         raise SpecError(f"node {node.name!r}: {node.steps} steps of {node.size} values are more than {MAX_SIZE}")

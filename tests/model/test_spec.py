@@ -93,6 +93,7 @@ BAD_SPECS = {
         "'softmax' is no activation",
     ),
     "peepholes of a gru": (spec(X, Node("a", "gru", 3, ("input",), peepholes=True)), "peepholes"),
+    "kernel that is no number": (spec(X, Node("a", "conv", 3, ("input",), kernel=None)), "'a': kernel must be 1"),  # type: ignore[arg-type]
     "clip below 0": (spec(X, Node("a", "gru", 3, ("input",), clip=-1.0)), "clip -1.0"),
     "heads of another size": (Spec((X,), "input", heads=(Head("a", 2),)), "share the 3 values"),
     "delay below 0": (Spec((X,), "input", delay=-1), "delay"),

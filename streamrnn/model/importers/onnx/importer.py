@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,18 +32,6 @@ if TYPE_CHECKING:
 
 MALFORMED = (ValueError, TypeError, LookupError, ArithmeticError)
 """What reading a graph raises whose operations lack an attribute, an output, or have them of another type."""
-
-
-@dataclass(frozen=True)
-class Ways:
-    """What the caller says of how the graph is called: options of `from_onnx`."""
-
-    input: str
-    states: Mapping[str, str] | None
-    constants: Mapping[str, Any]
-    outputs: Sequence[str]
-    time_axis: TimeAxis
-    frame_steps: int
 
 
 def from_onnx(
@@ -85,31 +73,24 @@ def from_onnx(
         UnsupportedError: the graph cannot be streamed (the operation is named, with the reason), or the model differs
             from it.
     """
-    ways = Ways(input, states, constants or {}, outputs, time_axis, frame_steps)
-    try:
-        return _imported(source, card, example, ways, is_forced)
-    except MALFORMED as error:
-        raise ModelFileError(
-            f"the graph is not as ONNX has them, or an option is not of its type: {type(error).__name__}: {error}"
-        ) from error
-
-
-def _imported(source: Any, card: Card | None, example: Any, ways: Ways, is_forced: bool) -> Model:
     proto = load_proto(source)
-    graph = rolled(graph_of(proto))
-    fixed = {name: np.asarray(value) for name, value in ways.constants.items()}
-    roles = roles_of(graph, ways.input, ways.states, frozenset(fixed), ways.outputs)
-    dtypes = {port.name: port.dtype for port in graph.inputs}
-    fixed = {name: value.astype(dtypes[name]) for name, value in fixed.items()}
+    fixed = {name: np.asarray(value) for name, value in (constants or {}).items()}
     shape = None if example is None else np.shape(example)
+    try:
+        graph = rolled(graph_of(proto))
+        roles = roles_of(graph, input, states, frozenset(fixed), outputs)
+        dtypes = {port.name: port.dtype for port in graph.inputs}
+        fixed = {name: value.astype(dtypes[name]) for name, value in fixed.items()}
+        waiting = list(contracts_of(graph, roles, fixed, time_axis, frame_steps, shape))
+    except MALFORMED as error:
+        raise ModelFileError(f"the graph is not as ONNX has them: {type(error).__name__}: {error}") from error
     runner = runner_of(source, proto, graph)
     refused: list[tuple[Contract, str]] = []
     differing: list[tuple[Traced, Original]] = []
-    waiting = list(contracts_of(graph, roles, fixed, ways.time_axis, ways.frame_steps, shape))
     while waiting:
         contract = waiting.pop(0)
         try:
-            traced, names = trace_graph(graph, contract, ways.frame_steps)
+            traced, names = trace_graph(graph, contract, frame_steps)
             if contract.is_guess and waiting and _is_padded(traced):
                 waiting.append(replace(contract, is_guess=False))
                 continue
