@@ -124,7 +124,7 @@ def test_every_dependency_is_pinned():
 def test_the_patterns_find_what_they_are_for():
     assert MACHINE_PATH.search("see /" + "work/main/x.py")
     assert MACHINE_PATH.search('"/' + 'root/.cache"')
-    assert not MACHINE_PATH.search("../shared/work/x and docs/root/x")
+    assert not MACHINE_PATH.search("../shared/" + "work/x and docs/" + "root/x")
     assert resolves("streamrnn.errors.OptionError")
     assert not resolves("streamrnn.errors.NoSuchError")
     assert not resolves("streamrnn.no_such_module")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from streamrnn.engine.lane import Lane
 from streamrnn.kernels.packing import FloatArray
+from streamrnn.model.windows import LOWEST
 
 
 class StateNorms(NamedTuple):
@@ -18,10 +19,6 @@ class StateNorms(NamedTuple):
 
     mean: float
     max: float
-
-
-LOWEST = np.finfo(np.float32).min
-"""Stands in a state for "nothing yet" where the largest of some values is kept."""
 
 
 def _felt(rows: FloatArray, lane: Lane) -> FloatArray:

@@ -19,6 +19,7 @@ from streamrnn.kernels.plan import Call, Plan
 from streamrnn.kernels.runner import ALL_STEPPED, find_refused, invoke_holding, invoke_releasing, run_program
 from streamrnn.limits import Limits
 from streamrnn.model.model import Model
+from streamrnn.model.windows import LOWEST
 
 MIN_PART_MACS = 12_000_000
 """Least multiply-adds of a part of a batch: 80 to 250 us, so that a hand-over to another thread (50 us) pays."""
@@ -67,7 +68,7 @@ class Lane:
         self.n_tokens = model.n_tokens
         program = model.program
         self.n_state_values = sum(region.size for region in program.regions)
-        self.has_lowest = bool((program.initial_state == np.finfo(np.float32).min).any())
+        self.has_lowest = bool((program.initial_state == LOWEST).any())
         self.arena = Arena(limits.max_sessions, program.initial_state)
         self._helpers = helpers
         self._n_macs = program.n_macs

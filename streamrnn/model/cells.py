@@ -17,28 +17,30 @@ from streamrnn.model.spec import Activation, Node
 from streamrnn.model.states import Tensors, keep_state, write_map
 from streamrnn.model.tensors import n_gates
 
-DEFAULT = {"rnn": ("tanh",), "gru": ("sigmoid", "tanh"), "lstm": ("sigmoid", "tanh", "tanh")}
-
 
 def write_cell(writer: Writer, node: Node, source: Place, tensors: Tensors) -> Place:
     """An rnn, lstm or gru over the steps of `source`."""
-    is_usual = not (node.activations or node.clip or node.peepholes or node.coupled or node.cell_size)
-    return _Cell(writer, node, source, tensors, is_usual).write()
+    return _Cell(writer, node, source, tensors).write()
+
+
+def _usual_activations(node: Node) -> tuple[MapKind, ...]:
+    if node.kind == "rnn":
+        return (node.nonlinearity,)
+    return ("sigmoid", "tanh") if node.kind == "gru" else ("sigmoid", "tanh", "tanh")
 
 
 class _Cell:
     """Writes one cell."""
 
-    def __init__(self, writer: Writer, node: Node, source: Place, tensors: Tensors, is_usual: bool) -> None:
+    def __init__(self, writer: Writer, node: Node, source: Place, tensors: Tensors) -> None:
         self._writer = writer
         self._node = node
         self._source = source
         self._tensors = tensors
-        self._is_usual = is_usual
+        self._is_usual = not (node.activations or node.clip or node.peepholes or node.coupled or node.cell_size)
         self._units = node.cell_size or node.size
         self._n = padded(self._units)
-        kinds: tuple[MapKind, ...] = DEFAULT[node.kind]  # type: ignore[assignment]
-        self._activations = node.activations or tuple(Activation(kind) for kind in kinds)
+        self._activations = node.activations or tuple(Activation(kind) for kind in _usual_activations(node))
 
     def write(self) -> Place:
         node, writer = self._node, self._writer
@@ -64,25 +66,19 @@ class _Cell:
     def _product(self, gates: Place, weights: list[FloatArray], bias: list[FloatArray]) -> None:
         """The input's part of the gates, at every step."""
         source = self._source.source()
-        if self._node.steps == 1 or self._writer_steps_fit(gates, weights):
+        if len(weights) * self._n == gates.pitch:  # the results of all steps then stand where the gates do
             self._writer.linear(weights, gates.offset, source, bias=bias)
-            if self._node.steps == 1:
-                self._writer.pair(sum(self._tensors[short].size for short in ("weight_ih", "weight_hh")))
-            return
-        for t in range(self._node.steps):
-            self._writer.linear(weights, gates.step(t), Source(self._source.step(t)), bias=bias)
+        else:
+            for t in range(self._node.steps):
+                self._writer.linear(weights, gates.step(t), Source(self._source.step(t)), bias=bias)
+        if self._node.steps == 1:
+            self._writer.pair(sum(self._tensors[short].size for short in ("weight_ih", "weight_hh")))
 
-    def _writer_steps_fit(self, gates: Place, weights: list[FloatArray]) -> bool:
-        return len(weights) * self._n == gates.pitch
-
-    def _map(self, i: int, place: int, n: int | None = None) -> None:
-        """The cell's activation `i`, in place, of clipped values."""
-        self._clip(place, n)
-        write_map(self._writer, self._activations[i], place, place, n or self._n)
-
-    def _clip(self, place: int, n: int | None = None) -> None:
-        if self._node.clip:
-            write_map(self._writer, Activation("clamp", -self._node.clip, self._node.clip), place, place, n or self._n)
+    def _map(self, i: int, src: int, dst: int | None = None) -> None:
+        """The cell's activation `i` of clipped values, in place or to `dst`."""
+        if clip := self._node.clip:
+            write_map(self._writer, Activation("clamp", -clip, clip), src, src, self._n)
+        write_map(self._writer, self._activations[i], src, src if dst is None else dst, self._n)
 
     def _op(self, op: Op, src: int, dst: int, src2: int = -1) -> None:
         self._writer.op(op, src=src, dst=dst, n_out=self._n, bias=src2)  # `bias` is `SRC2` here
@@ -98,18 +94,16 @@ class _Cell:
         writer, node, h = self._writer, self._node, self._state.h
         biases = [_sum(x, y) for x, y in zip(*self._biases(), strict=True)]
         self._product(gates, self._split("weight_ih"), biases)
+        recurrent = self._split("weight_hh")
         first = writer.n_ops
         for t in range(node.steps):
             at, dst = gates.step(t), self._place.step(t)
-            writer.linear(self._split("weight_hh"), at, Source(h, is_state=True))
+            writer.linear(recurrent, at, Source(h, is_state=True))
             if self._is_usual:
                 op = Op.RNN_RELU if node.nonlinearity == "relu" else Op.RNN_TANH
                 writer.op(op, src=at, dst=dst, n_out=self._n, state=h)
             else:
-                kind: MapKind = node.nonlinearity
-                activation = node.activations[0] if node.activations else Activation(kind)
-                self._clip(at)
-                write_map(writer, activation, at, dst, self._n)
+                self._map(0, at, dst)
                 self._store(dst, h, node.size)
             self._state.hold()
         writer.scan(first)
@@ -118,11 +112,12 @@ class _Cell:
         writer, node, state = self._writer, self._node, self._state
         biases = [_sum(x, y) for x, y in zip(*self._biases(), strict=True)]
         self._product(gates, self._split("weight_ih"), biases)
+        recurrent = self._split("weight_hh")
         spare = 0 if self._is_usual else writer.work.reserve(*[self._units] * 3)
         first = writer.n_ops
         for t in range(node.steps):
             at, dst = gates.step(t), self._place.step(t)
-            writer.linear(self._split("weight_hh"), at, Source(state.h, is_state=True))
+            writer.linear(recurrent, at, Source(state.h, is_state=True))
             if self._is_usual:
                 writer.op(Op.LSTM, src=at, dst=dst, n_out=self._n, state=state.h)
             else:

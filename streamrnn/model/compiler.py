@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import pairwise
 
@@ -85,12 +85,10 @@ class _Compiler:
             return self._over_channels(node, sources[0], tensors)
         if node.kind == "ssm":
             return write_ssm(writer, node, sources, tensors)
-        stateful: dict[str, Callable[[Writer, Node, Place, Tensors], Place]] = {
-            "min_gru": write_min_gru,
-            "diagonal": write_diagonal,
-        }
-        if node.kind in stateful:
-            return stateful[node.kind](writer, node, sources[0], tensors)
+        if node.kind == "min_gru":
+            return write_min_gru(writer, node, sources[0], tensors)
+        if node.kind == "diagonal":
+            return write_diagonal(writer, node, sources[0], tensors)
         return self._layer(node, sources, tensors) or self._arranged(node, sources)
 
     def _layer(self, node: Node, sources: list[Place], tensors: Tensors) -> Place | None:

@@ -6,13 +6,14 @@ import numpy as np
 
 from streamrnn.kernels.opcodes import DILATION, HOLD, KERNEL, LAG, LENGTH, STRIDE, TAP_STEP, Op
 from streamrnn.kernels.packing import FloatArray, padded
+from streamrnn.kernels.windows import EDGE, REFLECT, ZEROS
 from streamrnn.model.places import Place, reserve
 from streamrnn.model.program import Source, Writer
 from streamrnn.model.spec import Node
 
 LOWEST = float(np.finfo(np.float32).min)
-"""What a largest value begins with: state must be finite."""
-PAD_MODES = {"zeros": 0, "reflect": 1, "edge": 2}
+"""Stands in a state for "nothing yet" where the largest of some values is kept: a state is finite."""
+PAD_MODES = {"zeros": ZEROS, "reflect": REFLECT, "edge": EDGE}
 
 
 def write_delay(writer: Writer, node: Node, source: Place) -> Place:

@@ -4,8 +4,8 @@ A frame of the input is one hop of samples. What a window touches is kept as who
 window itself is a value: less its mean, it goes through two matrices (pre-emphasis, window shape and DFT in one, made
 in float64) to the real and the imaginary part of the spectrum. One convolution that folds the mean into its filters too
 would do with fewer nodes, and was rejected: the lowest bins of a quiet recording with an offset are then differences of
-large numbers (error of the log energies of digits at 8 kHz, 80 filters, offset 0.05: 9e-3, in place of 1e-3), and so is
-the energy of the window. All products are `exact`: narrow weights would move the features of every model.
+large numbers, and so is the energy of the window. All products are `exact`: narrow weights would move the features of
+every model.
 """
 
 from __future__ import annotations

@@ -45,7 +45,6 @@ class Trial:
         like: frames (n, input_size) whose mean and deviation the random ones have.
         example: frames (n, input_size) of the user, tried as they are.
         n_frames: random frames.
-        n_tokens: where the input holds tokens, how many to try; 0 for all.
     """
 
     model: Model
@@ -54,7 +53,6 @@ class Trial:
     like: FloatArray | None = None
     example: FloatArray | None = None
     n_frames: int = N_FRAMES
-    n_tokens: int = 0
 
 
 def compare(ours: Rows, theirs: Rows, heads: HeadSizes = (), n_frames: int = 0) -> Compared:
@@ -111,8 +109,6 @@ def certify(trial: Trial, blank: Certificate) -> Certificate:
     """
     model = trial.model
     frames = draw_frames(model, trial.n_frames, 2, trial.like)
-    if trial.n_tokens:
-        frames = np.asarray(frames % trial.n_tokens, np.float32)
     found = _tried(trial, frames)
     example = _tried_example(trial)
     passed = bool(found.passed) and (example is None or example.passed is not False)

@@ -5,17 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from streamrnn.model.importers.keras_call import Call
 from streamrnn.model.importers.tracing.layers import Trace
 from streamrnn.model.importers.tracing.symbol import Symbol
 from streamrnn.model.kinds import MapKind
 from streamrnn.model.spec import Activation
-
-LARGEST = float(np.finfo(np.float32).max)
-SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
-"""As in Klambauer et al. 2017, which Keras follows."""
 
 SINGLE: dict[str, Activation] = {
     "linear": Activation("linear_map", 1.0),
@@ -45,29 +39,6 @@ def _minus(trace: Trace, x: Symbol, shift: float = 0.0) -> Symbol:
     return trace.map("linear_map", x, -1.0, shift)
 
 
-def _selu(trace: Trace, x: Symbol) -> Symbol:
-    return trace.map("linear_map", trace.map("elu", x, SELU_ALPHA), SELU_SCALE)
-
-
-def _log_sigmoid(trace: Trace, x: Symbol) -> Symbol:
-    return _minus(trace, trace.map("softplus", _minus(trace, x), 1.0))
-
-
-def _tanh_shrink(trace: Trace, x: Symbol) -> Symbol:
-    return trace.binary("sub", x, trace.map("tanh", x))
-
-
-def _glu(trace: Trace, x: Symbol, axis: int = -1) -> Symbol:
-    half = x.shape[axis] // 2
-    value, gate = trace.split(x, axis, [half, x.shape[axis] - half])
-    return trace.binary("mul", value, trace.map("sigmoid", gate))
-
-
-def _soft_shrink(trace: Trace, x: Symbol, threshold: float = 0.5) -> Symbol:
-    above = trace.map("relu", trace.map("linear_map", x, 1.0, -threshold))
-    return trace.binary("sub", above, trace.map("relu", _minus(trace, x, -threshold)))
-
-
 def _hard_shrink(trace: Trace, x: Symbol, threshold: float = 0.5) -> Symbol:
     above = trace.map("thresholded_relu", x, threshold)
     return trace.binary("sub", above, trace.map("thresholded_relu", _minus(trace, x), threshold))
@@ -79,13 +50,13 @@ def _squareplus(trace: Trace, x: Symbol, b: float = 4.0) -> Symbol:
 
 
 COMPOSED: dict[str, Callable[[Trace, Symbol], Symbol]] = {
-    "selu": _selu,
-    "log_sigmoid": _log_sigmoid,
-    "tanh_shrink": _tanh_shrink,
-    "soft_shrink": _soft_shrink,
+    "selu": Trace.selu,
+    "log_sigmoid": Trace.log_sigmoid,
+    "tanh_shrink": Trace.tanh_shrink,
+    "soft_shrink": Trace.soft_shrink,
     "hard_shrink": _hard_shrink,
     "squareplus": _squareplus,
-    "glu": _glu,
+    "glu": Trace.glu,
     "softmax": lambda trace, x: trace.softmax("softmax", x, -1),
     "log_softmax": lambda trace, x: trace.softmax("log_softmax", x, -1),
 }
@@ -212,9 +183,9 @@ OPERATIONS: dict[str, Callable[[Call], Symbol]] = {
     "Gelu": _gelu,
     "Softmax": _softmax,
     "LogSoftmax": _softmax,
-    "SoftShrink": lambda call: _soft_shrink(call.trace, call.x, float(call.config.get("threshold", 0.5))),
+    "SoftShrink": lambda call: call.trace.soft_shrink(call.x, float(call.config.get("threshold", 0.5))),
     "HardShrink": lambda call: _hard_shrink(call.trace, call.x, float(call.config.get("threshold", 0.5))),
     "Squareplus": lambda call: _squareplus(call.trace, call.x, float(call.config.get("b", 4))),
-    "Glu": lambda call: _glu(call.trace, call.x, int(call.config.get("axis", -1))),
+    "Glu": lambda call: call.trace.glu(call.x, int(call.config.get("axis", -1))),
 }  # fmt: skip
 """Activations called as operations (`keras.ops.relu(x)`)."""

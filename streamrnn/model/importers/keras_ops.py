@@ -9,6 +9,7 @@ import numpy as np
 
 from streamrnn.model.importers import keras_maps
 from streamrnn.model.importers.keras_call import Call
+from streamrnn.model.importers.tracing.maths import LARGEST
 from streamrnn.model.importers.tracing.symbol import Symbol
 from streamrnn.model.kinds import BinaryKind, MapKind
 
@@ -46,8 +47,8 @@ def _power(call: Call) -> Symbol:
 def _clip(call: Call) -> Symbol:
     least, largest = (call.config.get(key) for key in ("x_min", "x_max"))
     return call.trace.map(
-        "clamp", call.x, -keras_maps.LARGEST if least is None else float(least),
-        keras_maps.LARGEST if largest is None else float(largest), name=call.name,
+        "clamp", call.x, -LARGEST if least is None else float(least),
+        LARGEST if largest is None else float(largest), name=call.name,
     )  # fmt: skip
 
 

@@ -55,7 +55,6 @@ def prove(
     *,
     card: Card | None = None,
     like: FloatArray | None = None,
-    n_tokens: int = 0,
     is_forced: bool = False,
 ) -> Model:
     """The model of a trace, with the certificate in its card.
@@ -66,7 +65,6 @@ def prove(
         card: description; its certificate is replaced.
         like: real frames (n, input_size), or steps (n, values of one), which are cut into frames: tried as they are,
             beside random ones of their mean and deviation, each step of a frame alike.
-        n_tokens: where the input holds tokens, how many to try; all by default.
         is_forced: keep a model that differs, its certificate saying so.
 
     Raises:
@@ -79,7 +77,7 @@ def prove(
     if original is not None:
         heads = [(head.name, symbol.step_size) for head, symbol in zip(model.spec.heads, traced.outputs, strict=False)]
         pairing = _Pairing(traced, original)
-        trial = Trial(model, pairing, heads, like, example, pairing.n_frames, n_tokens)
+        trial = Trial(model, pairing, heads, like, example, pairing.n_frames)
         blank = msgspec.structs.replace(certify(trial, blank), lengths=pairing.lengths)
         if not blank.passed and not is_forced:
             raise UnsupportedError(_refusal(blank))

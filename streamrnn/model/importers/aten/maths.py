@@ -8,10 +8,10 @@ import numpy as np
 
 from streamrnn.errors import UnsupportedError
 from streamrnn.model.importers.aten.table import Call, constant, op
+from streamrnn.model.importers.tracing.maths import LARGEST
 from streamrnn.model.importers.tracing.symbol import Symbol
 from streamrnn.model.kinds import BinaryKind, MapKind
 
-LARGEST = float(np.finfo(np.float32).max)
 MAPS: dict[str, tuple[MapKind, float, float]] = {
     "tanh": ("tanh", 0, 0),
     "sigmoid": ("sigmoid", 0, 0),
@@ -31,7 +31,6 @@ MAPS: dict[str, tuple[MapKind, float, float]] = {
     "erf": ("erf", 0, 0),
 }
 SCALES = {"log2": 1 / np.log(2), "log10": 1 / np.log(10)}
-SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
 
 
 @op(*MAPS)
@@ -76,22 +75,19 @@ def elu(call: Call, x: Symbol, alpha: float = 1.0, scale: float = 1.0, input_sca
     """`scale * (x, or alpha (exp(input_scale x) - 1) below 0)`."""
     if input_scale != 1.0:
         raise UnsupportedError(f"its input_scale is {input_scale}, expected 1")
-    y = call.trace.map("elu", x, alpha)
-    return y if scale == 1.0 else call.trace.map("linear_map", y, scale)
+    return call.trace.selu(x, alpha, scale)
 
 
 @op("selu")
 def selu(call: Call, x: Symbol) -> Symbol:
     """An `elu` with the constants of self-normalising nets."""
-    return elu(call, x, SELU_ALPHA, SELU_SCALE)
+    return call.trace.selu(x)
 
 
 @op("celu")
 def celu(call: Call, x: Symbol, alpha: float = 1.0) -> Symbol:
     """`alpha elu(x / alpha)`."""
-    if alpha == 1.0:
-        return elu(call, x)
-    return elu(call, call.trace.map("linear_map", x, 1.0 / alpha), 1.0, alpha)
+    return call.trace.celu(x, alpha)
 
 
 @op("gelu")
@@ -111,8 +107,7 @@ def softplus(call: Call, x: Symbol, beta: float = 1.0, threshold: float = 20.0) 
 @op("log_sigmoid")
 def log_sigmoid(call: Call, x: Symbol) -> Symbol:
     """`-softplus(-x)`."""
-    y = call.trace.map("softplus", call.trace.map("linear_map", x, -1.0), 1.0)
-    return call.trace.map("linear_map", y, -1.0)
+    return call.trace.log_sigmoid(x)
 
 
 @op("hardtanh", "clamp")
@@ -149,13 +144,13 @@ def threshold(call: Call, x: Symbol, at: float, value: float) -> Symbol:
 @op("tanhshrink")
 def tanhshrink(call: Call, x: Symbol) -> Symbol:
     """`x - tanh(x)`."""
-    return call.trace.binary("sub", x, call.trace.map("tanh", x))
+    return call.trace.tanh_shrink(x)
 
 
 @op("softshrink")
 def softshrink(call: Call, x: Symbol, bound: float = 0.5) -> Symbol:
     """`x` without what lies between `-bound` and `bound`."""
-    return call.trace.binary("sub", x, call.trace.map("clamp", x, -bound, bound))
+    return call.trace.soft_shrink(x, bound)
 
 
 @op("rsqrt")
@@ -166,10 +161,7 @@ def rsqrt(call: Call, x: Symbol) -> Symbol:
 
 @op("pow.Tensor_Scalar")
 def power(call: Call, x: Symbol, exponent: float) -> Symbol:
-    """A power by a number: those with a map of their own, and small whole ones."""
-    if exponent in {3, 4}:
-        square = call.trace.power(x, 2.0)
-        return call.trace.binary("mul", square, x if exponent == 3 else square)
+    """A power by a number."""
     return call.trace.power(x, float(exponent))
 
 
@@ -221,6 +213,4 @@ def addcmul(call: Call, a: Any, b: Any, c: Any, value: float = 1) -> Symbol:
 @op("glu")
 def glu(call: Call, x: Symbol, dim: int = -1) -> Symbol:
     """One half, gated by the other."""
-    half = x.shape[x.dim(dim)] // 2
-    a, b = call.trace.split(x, dim, [half, half])
-    return call.trace.binary("mul", a, call.trace.map("sigmoid", b))
+    return call.trace.glu(x, dim)

@@ -11,14 +11,11 @@ import numpy as np
 from streamrnn.errors import UnsupportedError
 from streamrnn.model.importers.onnx.graph import Operation
 from streamrnn.model.importers.onnx.values import Handler, Inputs, Value, constant, needed, numbers, symbol
+from streamrnn.model.importers.tracing.composed import SELU_ALPHA, SELU_SCALE
 from streamrnn.model.importers.tracing.layers import Trace
-from streamrnn.model.importers.tracing.maths import Reduction
+from streamrnn.model.importers.tracing.maths import LARGEST, Reduction
 from streamrnn.model.importers.tracing.symbol import Symbol
 from streamrnn.model.kinds import BinaryKind, MapKind, SoftKind
-
-LARGEST = float(np.finfo(np.float32).max)
-SELU = (1.67326319217681884765625, 1.05070102214813232421875)
-"""Alpha and gamma by default."""
 
 
 def _plain(kind: MapKind, trace: Trace, op: Operation, inputs: Inputs) -> Value:
@@ -47,16 +44,11 @@ def _gelu(trace: Trace, op: Operation, inputs: Inputs) -> Value:
 
 
 def _selu(trace: Trace, op: Operation, inputs: Inputs) -> Value:
-    alpha, gamma = op.get("alpha", SELU[0]), op.get("gamma", SELU[1])
-    return trace.map("linear_map", trace.map("elu", symbol(inputs), alpha), gamma, name=op.path)
+    return trace.selu(symbol(inputs), op.get("alpha", SELU_ALPHA), op.get("gamma", SELU_SCALE), op.path)
 
 
 def _celu(trace: Trace, op: Operation, inputs: Inputs) -> Value:
-    alpha = op.get("alpha", 1.0)
-    if alpha == 1.0:
-        return trace.map("elu", symbol(inputs), 1.0, name=op.path)
-    y = trace.map("elu", trace.map("linear_map", symbol(inputs), 1.0 / alpha), 1.0)
-    return trace.map("linear_map", y, alpha, name=op.path)
+    return trace.celu(symbol(inputs), op.get("alpha", 1.0), op.path)
 
 
 def _swish(trace: Trace, op: Operation, inputs: Inputs) -> Value:
@@ -118,11 +110,8 @@ def _power(trace: Trace, op: Operation, inputs: Inputs) -> Value:
 
 
 def _power_of(trace: Trace, x: Symbol, exponent: float, name: str) -> Symbol:
-    if exponent in {1.0, 2.0, 0.5, -1.0, -0.5}:
+    if exponent in {1.0, 2.0, 3.0, 4.0, 0.5, -1.0, -0.5}:
         return trace.power(x, exponent, name)
-    if exponent in {3.0, 4.0}:
-        square = trace.map("square", x)
-        return trace.binary("mul", square, x, name) if exponent == 3.0 else trace.map("square", square, name=name)
     if exponent <= 0 or exponent == int(exponent):
         raise UnsupportedError(f"the power {exponent} is not known, only -1, -0.5, 1, 2, 3, 4 and fractions above 0")
     # Of a negative value the original is NaN; of 0 this is as good as 0, for the logarithm is bounded.

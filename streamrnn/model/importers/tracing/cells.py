@@ -9,12 +9,12 @@ from typing import Any, Literal
 import numpy as np
 
 from streamrnn.errors import UnsupportedError
-from streamrnn.model.importers.tracing.choosing import Choosing
+from streamrnn.model.importers.tracing.composed import Composed
 from streamrnn.model.importers.tracing.symbol import Constant, MisreadError, Symbol
 from streamrnn.model.spec import Node
 
 
-class Cells(Choosing):
+class Cells(Composed):
     """What runs along the time with a state of its own."""
 
     def recurrent(

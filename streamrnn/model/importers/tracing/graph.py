@@ -39,7 +39,6 @@ class Traced:
             one after the other.
         output_delay: steps of the output by which it comes behind the original's; pooled outputs have none.
         is_pooled: whether the original answers once for the whole sequence, not at every step.
-        states: names of the state inputs, each with its shape.
     """
 
     draft: Draft
@@ -48,7 +47,6 @@ class Traced:
     outputs: tuple[Symbol, ...]
     output_delay: int
     is_pooled: bool
-    states: dict[str, tuple[int, ...]]
 
 
 class Graph:
@@ -174,7 +172,7 @@ class Graph:
         tensors = {name: tensor for name, tensor in self._tensors.items() if name.rpartition(".")[0] in names}
         return Traced(
             folded(Draft(self._reading, spec, tensors)), self._input, n_steps, tuple(heads), first.delay,
-            first.is_pooled, {name: symbol.shape for name, symbol in self._states.items()},
+            first.is_pooled,
         )  # fmt: skip
 
     def _aligned(self, heads: list[Symbol]) -> list[Symbol]:

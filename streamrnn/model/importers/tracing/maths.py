@@ -16,6 +16,9 @@ from streamrnn.model.spec import Node
 
 Reduction = Literal["mean", "sum", "max", "min"]
 
+LARGEST = float(np.finfo(np.float32).max)
+"""Bound of a clamp that has none on that side."""
+
 
 class Maths(Joining):
     """Arithmetic as the frameworks have it, with NumPy's broadcasting."""
@@ -50,14 +53,10 @@ class Maths(Joining):
             raise UnsupportedError(f"{a.node!r} of shape {a.shape} and {b.node!r} of {b.shape} differ in their time")
         held = [1 if d == stream else m for d, m in enumerate(shape)]
         a, b = (self.expand(x, [x.shape[d] if d == x.stream else held[d] for d in range(n)]) for x in (a, b))
-        if a.stream is None and b.stream is not None:
-            a = self._at_every_step(a, b)
-        if b.stream is None and a.stream is not None:
-            b = self._at_every_step(b, a)
+        for value, other in ((a, b), (b, a)):
+            if value.stream is None and other.stream is not None:
+                raise UnsupportedError(f"{value.node!r} has no time, but is joined to each step of {other.node!r}")
         return a, self.arranged(b, a.layout[: a.n_inner], a.layout[a.n_inner :])
-
-    def _at_every_step(self, value: Symbol, stream: Symbol) -> Symbol:
-        raise UnsupportedError(f"{value.node!r} has no time, but is joined to each step of {stream.node!r}")
 
     def _with_constant(self, kind: BinaryKind, x: Symbol, value: Constant, name: str) -> Symbol:
         scalar = float(value.ravel()[0]) if value.size and np.all(value == value.ravel()[0]) else None
@@ -67,8 +66,7 @@ class Maths(Joining):
         if kind in {"maximum", "minimum"}:
             if scalar is None or grows:
                 raise UnsupportedError(f"{x.node!r}: its {kind} with a tensor cannot be streamed, only with a number")
-            largest = float(np.finfo(np.float32).max)
-            bounds = (scalar, largest) if kind == "maximum" else (-largest, scalar)
+            bounds = (scalar, LARGEST) if kind == "maximum" else (-LARGEST, scalar)
             return self.map("clamp", x, *bounds, name=name)
         value = np.asarray(value, np.float64)
         if kind in {"add", "sub"}:
@@ -104,14 +102,20 @@ class Maths(Joining):
         return y.of(self._add(node, y, {"scale": rows[0], "shift": rows[1]}))
 
     def power(self, x: Symbol, exponent: float, name: str = "") -> Symbol:
-        """`x ** exponent` for the exponents that have a map of their own."""
-        kinds: dict[float, MapKind] = {2.0: "square", 0.5: "sqrt", -1.0: "reciprocal"}
+        """`x ** exponent` for the exponents that are a map, or two."""
         if exponent == 1.0:
             return x
         if exponent == -0.5:
-            return self.map("reciprocal", self.map("sqrt", x))
+            return self.map("reciprocal", self.map("sqrt", x), name=name)
+        if exponent == 3.0:
+            return self.binary("mul", self.map("square", x), x, name)
+        if exponent == 4.0:
+            return self.map("square", self.map("square", x), name=name)
+        kinds: dict[float, MapKind] = {2.0: "square", 0.5: "sqrt", -1.0: "reciprocal"}
         if exponent not in kinds:
-            raise UnsupportedError(f"{x.node!r}: the power {exponent} cannot be streamed, only 2, 0.5, -0.5 and -1")
+            raise UnsupportedError(
+                f"{x.node!r}: the power {exponent} cannot be streamed, only 2, 3, 4, 0.5, -0.5 and -1"
+            )
         return self.map(kinds[exponent], x, name=name)
 
     def reduce(self, kind: Reduction, x: Symbol, dims: Sequence[int], keep: bool = False, name: str = "") -> Symbol:
@@ -164,7 +168,7 @@ class Maths(Joining):
         ones = one.of(self._add(Node("one", "constant", 1), one, {"value": np.ones(1)}))
         counter = Node("count", "diagonal", 1, (ones.node,), hold=hold)
         n = one.of(self._add(counter, one, {"decay": np.ones(1)}))
-        free = self.map("clamp", self.map("linear_map", n, 1.0, -correction), 1.0, float(np.finfo(np.float32).max))
+        free = self.map("clamp", self.map("linear_map", n, 1.0, -correction), 1.0, LARGEST)
         return self.map("sqrt", self.binary("div", n, free))
 
     def _over_channels(self, kind: Reduction, x: Symbol, gone: list[int], name: str) -> Symbol:
