@@ -50,7 +50,7 @@ def takes_more(module: nn.Module) -> bool:
     A guess that hands zeros in would agree with a net that adds, say, its second argument to the outputs.
     """
     names = {name.rpartition(".")[2] for name, _ in module.named_modules()}
-    return _has_own_forward(module) and arity(module)[0] > 1 and not {"i2h"} <= names
+    return _has_own_forward(module) and arity(module)[0] > 1 and "i2h" not in names
 
 
 def _chain_readings(layers: Sequence[Layer], is_free: bool) -> Iterator[Draft]:
