@@ -15,10 +15,10 @@ RUN_STAMP := $(VENV)/.installed-run
 DEV_STAMP := $(VENV)/.installed-dev
 BENCH_STAMP := $(VENV)/.installed-bench
 
-.PHONY: help setup demo test laws lint format chaos bench warmup soak clean
+.PHONY: help setup demo test recipes-quick laws lint format chaos bench warmup soak clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -61,7 +61,11 @@ format: $(DEV_STAMP)  ## let ruff rewrite what it can
 # The kernels are compiled once, before the workers start, so that they load from one cache and do not race for it.
 test: $(DEV_STAMP)  ## all tests but the soak
 	@$(BIN)/streamrnn warmup
-	$(BIN)/pytest -n $(WORKERS) --dist worksteal -m "not soak" --durations=10
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal -m "not soak and not recipes" --durations=10
+
+recipes-quick: $(DEV_STAMP)  ## every recipe from data to a served model, each in seconds; the figures mean nothing
+	@$(BIN)/streamrnn warmup
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal -m recipes --durations=10
 
 laws: $(DEV_STAMP)  ## the laws in every precision, with vectors of 4, 8 and 16 lanes
 	@for width in 4 8 16; do \

@@ -37,7 +37,10 @@ FLOORS = {
 """Floor of every room; a module belongs to the longest name that holds it."""
 
 OUTSIDERS = {
-    "training": ("streamrnn", "streamrnn.model", "streamrnn.decode", "streamrnn.bundled", "streamrnn.errors"),
+    "training": (
+        *("streamrnn", "streamrnn.model", "streamrnn.decode", "streamrnn.audio", "streamrnn.bundled"),
+        *("streamrnn.errors", "streamrnn.commands"),
+    ),
     "clients": (),
 }
 """Rooms beside the house, and the rooms of the house that each may import."""

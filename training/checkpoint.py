@@ -28,6 +28,7 @@ class Checkpoint:
         command: that makes this checkpoint again.
         history: losses of each epoch.
         figures: what training measured, by name.
+        train_s: seconds that it took, by the clock.
     """
 
     weights: dict[str, Tensor]
@@ -36,6 +37,7 @@ class Checkpoint:
     command: str
     history: History
     figures: dict[str, float]
+    train_s: float = 0.0
 
     def save(self, path: Path) -> None:
         """Write to `path`, making its folder."""

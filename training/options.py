@@ -1,4 +1,4 @@
-"""Command line of a recipe: the same three verbs and options for all of them."""
+"""Command line of a recipe: the same four verbs and options for all of them."""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -12,6 +12,7 @@ from training.data import PROJECT_ROOT, VARIABLE, DataMissing
 
 DEFAULT_RUNS = PROJECT_ROOT / "training" / "runs"
 DEFAULT_RESULTS = PROJECT_ROOT / "training" / "results"
+DEFAULT_PLOTS = PROJECT_ROOT / "docs" / "recipes"
 BUNDLED = PROJECT_ROOT / "streamrnn" / "bundled"
 
 
@@ -21,10 +22,11 @@ class Options:
 
     Attributes:
         recipe: the module's name under training.recipes.
-        verb: train, evaluate or export.
+        verb: train, evaluate, export or demo.
         data: folder of data sets, or None to look for it.
         out: folder of checkpoints and learning curves.
         results: folder of the evaluation file.
+        plots: folder of the plot that evaluate draws.
         file: model file that export writes.
         seed: of training.
         quick: a few seconds of everything, for tests; the figures mean nothing.
@@ -35,6 +37,7 @@ class Options:
     data: Path | None
     out: Path
     results: Path
+    plots: Path
     file: Path
     seed: int
     quick: bool
@@ -47,12 +50,17 @@ class Options:
     @property
     def curve(self) -> Path:
         """Where `train` leaves the learning curve."""
-        return self.out / f"{self.recipe}.png"
+        return self.out / f"{self.recipe}_curve.png"
 
     @property
     def evaluation(self) -> Path:
         """Where `evaluate` writes its figures."""
         return self.results / f"{self.recipe}.json"
+
+    @property
+    def plot(self) -> Path:
+        """Where `evaluate` draws what it found."""
+        return self.plots / f"{self.recipe}.png"
 
     @property
     def command(self) -> str:
@@ -61,14 +69,22 @@ class Options:
         return f"python -m training.recipes.{self.recipe} train --seed {self.seed}{quick}"
 
 
-def parse(recipe: str, description: str, model_name: str, arguments: Sequence[str] | None = None) -> Options:
+def parse(
+    recipe: str,
+    description: str,
+    model_name: str,
+    arguments: Sequence[str] | None = None,
+    *,
+    is_bundled: bool = True,
+) -> Options:
     """Read the command line.
 
     Args:
         recipe: the module's name under training.recipes.
         description: the first lines of --help.
-        model_name: name of the bundled model that `export` writes by default.
+        model_name: name of the model that `export` writes.
         arguments: instead of those of the process.
+        is_bundled: `export` writes it by default among the bundled models, else to --out.
 
     Raises:
         SystemExit: wrong arguments, or --help.
@@ -76,14 +92,15 @@ def parse(recipe: str, description: str, model_name: str, arguments: Sequence[st
     parser = argparse.ArgumentParser(
         prog=f"python -m training.recipes.{recipe}",
         description=description,
-        epilog="train, then evaluate, then export; each reads what the one before left in --out.",
+        epilog="train, then evaluate, export and demo; each reads what training left in --out.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "verb",
-        choices=("train", "evaluate", "export"),
-        help="train: fit the net, leave NAME.pt and the learning curve NAME.png in --out; "
-        "evaluate: print model and baseline side by side and write NAME.json; export: write the model file",
+        choices=("train", "evaluate", "export", "demo"),
+        help="train: fit the net, leave NAME.pt and the learning curve NAME_curve.png in --out; "
+        "evaluate: print model and baseline side by side, write NAME.json and draw a plot; export: write the model "
+        "file; demo: serve that file, stream test data through a websocket client and show what comes back",
     )
     parser.add_argument("--data", type=Path, metavar="DIR", help=f"data sets; else {VARIABLE}, else ../shared/data")
     parser.add_argument("--out", type=Path, metavar="DIR", default=DEFAULT_RUNS, help="default: training/runs")
@@ -94,7 +111,8 @@ def parse(recipe: str, description: str, model_name: str, arguments: Sequence[st
         "--file",
         type=Path,
         metavar="FILE",
-        help=f"model file; default: streamrnn/bundled/{model_name}.safetensors, or in --out as for --results",
+        help=f"model file; default: {'streamrnn/bundled/' if is_bundled else 'in --out, '}{model_name}.safetensors"
+        + (", or in --out as for --results" if is_bundled else ""),
     )
     parser.add_argument("--seed", type=int, default=0, help="0 .. 2**32 - 1; default: %(default)s")
     parser.add_argument("--quick", action="store_true", help="a few seconds of everything; the figures mean nothing")
@@ -108,15 +126,22 @@ def parse(recipe: str, description: str, model_name: str, arguments: Sequence[st
         data=given.data,
         out=given.out,
         results=given.results or (given.out if is_trial else DEFAULT_RESULTS),
-        file=given.file or (given.out if is_trial else BUNDLED) / f"{model_name}.safetensors",
+        plots=given.out if is_trial else DEFAULT_PLOTS,
+        file=given.file or (BUNDLED if is_bundled and not is_trial else given.out) / f"{model_name}.safetensors",
         seed=given.seed,
         quick=given.quick,
     )
 
 
-def dispatch(options: Options, verbs: dict[str, Callable[[Options], None]]) -> None:
-    """Run the verb on one thread; what the user can put right leaves as one line on stderr and exit code 1."""
-    torch.set_num_threads(1)  # figures must not depend on the machine's cores
+def dispatch(options: Options, verbs: dict[str, Callable[[Options], None]], n_threads: int = 1) -> None:
+    """Run the verb; what the user can put right leaves as one line on stderr and exit code 1.
+
+    Args:
+        options: with the verb.
+        verbs: what each does.
+        n_threads: of PyTorch, 1 or 2; fixed, since figures must not depend on the machine's cores.
+    """
+    torch.set_num_threads(n_threads)
     try:
         verbs[options.verb](options)
     except (DataMissing, CheckpointMissing) as error:
