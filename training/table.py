@@ -17,8 +17,9 @@ PAGE = PROJECT_ROOT / "docs" / "reference" / "results.md"
 HEAD = """# Results
 
 Every figure below was measured by `python -m training.recipes.NAME evaluate` and stands in
-`training/results/NAME.json`; this page is written by `python -m training.table`. *Streaming* is measured through sessions of the engine, frame by
-frame; *offline* is PyTorch over whole recordings. *Difference* is the largest one between any two of their outputs.
+`training/results/NAME.json`; this page is written by `python -m training.table`. *Streaming* is measured through
+sessions of the engine, frame by frame; *offline* is PyTorch over whole recordings. *Difference* is the largest one
+between any two of their outputs.
 """
 COLUMNS = (
     *("recipe", "data", "parameters", "training", "metric", "streaming", "offline", "baseline", "aim"),
