@@ -60,7 +60,7 @@ THIRD_PARTY = {
     "streamrnn.wire": {"msgspec"},
     "streamrnn.model": {"numpy", "safetensors", "msgspec", "torch", "onnx", "onnxruntime", "h5py", "keras"},
     "streamrnn.audio": {"numpy"},
-    "streamrnn.decode": {"numpy"},
+    "streamrnn.decode": {"numpy", "msgspec"},
     "streamrnn.engine": {"numpy", "msgspec"},
     "streamrnn": {"numpy"},
     "streamrnn.serving": {"numpy", "msgspec"},
