@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -167,7 +167,7 @@ def parse_settings(text: str | bytes) -> Settings:
     if len(text) > MAX_SETTINGS_CHARS:
         raise OptionError(f"decoder: expected settings of at most {MAX_SETTINGS_CHARS} characters, got {len(text)}")
     try:
-        return msgspec.json.decode(text, type=Settings)
+        return cast(Settings, msgspec.json.decode(text, type=Settings))
     except (msgspec.MsgspecError, ValueError) as fault:  # also those that a dataclass raises for itself
         raise OptionError(f"decoder: {fault}") from fault
 
@@ -179,7 +179,7 @@ def settings_of(plain: Mapping[str, Any]) -> Settings:
         OptionError: they are none; says where.
     """
     try:
-        return msgspec.convert(dict(plain), type=Settings)
+        return cast(Settings, msgspec.convert(dict(plain), type=Settings))
     except (msgspec.MsgspecError, ValueError, TypeError) as fault:
         raise OptionError(f"decoder: {fault}") from fault
 
@@ -187,6 +187,11 @@ def settings_of(plain: Mapping[str, Any]) -> Settings:
 def plain_of(settings: Settings) -> dict[str, Any]:
     """The settings as plain values, for a card."""
     return dict(msgspec.to_builtins(settings))
+
+
+def kind_of(settings: Settings) -> str:
+    """Their `kind`."""
+    return str(settings.__struct_config__.tag)
 
 
 def encode_settings(settings: Settings) -> bytes:

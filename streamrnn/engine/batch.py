@@ -87,6 +87,7 @@ class Batch:
         outputs = self.step(frames, y)
         for i, session, side, _ in sided:
             side.after(session, frames[i : i + 1])
+            side.decode(session.applied_seq, frames[i : i + 1], outputs[i : i + 1])
         self.n_sided = len(sided)
         return outputs
 

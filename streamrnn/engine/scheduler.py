@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from streamrnn.decode.event import Event
 from streamrnn.engine.lane import Lane
 from streamrnn.engine.session import Session
 from streamrnn.engine.side import Side
@@ -27,6 +28,8 @@ class Output(NamedTuple):
     """Missing samples that were made up before the first of these frames."""
     was_reset: bool = False
     """The state was reset before the first of these frames: for a gap too long, or by the end of a warm reset."""
+    events: tuple[Event, ...] = ()
+    """What the session's decoder found in these outputs, in order."""
 
 
 class Scheduler:
@@ -99,7 +102,8 @@ class Scheduler:
         if lane.run(session.slots, frames.reshape(n, 1, lane.input_size), y) >= 0:
             raise InternalError("a checked frame was refused by the kernel")
         side.after(session, frames)
-        return Output(session, session.answer(n), y[:, 0], filled, was_reset)
+        seq, ys = session.answer(n), y[:, 0]
+        return Output(session, seq, ys, filled, was_reset, side.decode(seq, frames, ys))
 
     def _step_batch(self, picked: list[Session]) -> list[Output]:
         """Step a frame of each; where many frames must be made up before, only of the first ones of `picked`."""
@@ -125,7 +129,9 @@ class Scheduler:
         ys = staging.y[0].copy()
         outputs = [Output(session, session.answer(1), ys[i : i + 1]) for i, session in enumerate(picked)]
         for i, (filled, was_reset) in flags.items():
+            output = outputs[i]._replace(filled=filled, was_reset=was_reset)
             if (side := picked[i].side) is not None:
                 side.after(picked[i], x[i : i + 1])
-            outputs[i] = outputs[i]._replace(filled=filled, was_reset=was_reset)
+                output = output._replace(events=side.decode(output.seq, x[i : i + 1], output.ys))
+            outputs[i] = output
         return outputs

@@ -13,6 +13,7 @@ from streamrnn.errors import FrameError, SessionClosedError, UsageError
 from streamrnn.kernels.packing import FloatArray
 
 if TYPE_CHECKING:
+    from streamrnn.decode.event import Event
     from streamrnn.engine.gaps import Gaps
     from streamrnn.engine.lane import Lane
     from streamrnn.engine.overload import Overload
@@ -129,6 +130,12 @@ class Session:
         """Whether the state was reset just before or within them: for a gap too long, or by the end of a warm reset."""
         return self.side is not None and self.side.was_reset
 
+    @property
+    def last_events(self) -> tuple[Event, ...]:
+        """What its decoder found in the outputs of the last `step` or `run`, or the last queued output, in order."""
+        decoding = None if self.side is None else self.side.decoding
+        return () if decoding is None else decoding.events
+
     def live_side(self) -> Side | None:
         """The side, dropped where the session steps the same without it."""
         if self.side is not None and self.side.is_spent:
@@ -158,6 +165,8 @@ class Session:
     def enter(self, lane: Lane, slot: int) -> int:
         """Go on in a slot of a lane, numbered as before; the slot that it had."""
         before, n_applied = self.slot, self.n_applied if self.slot >= 0 else 0
+        if before >= 0 and self.side is not None and self.side.decoding is not None:
+            self.side.decoding = self.side.decoding.copy(lane.model)
         self.lane, self.slot = lane, slot
         self.slots = np.array([slot], np.int64)
         self.call = lane.call_of(self.slots)
@@ -293,6 +302,18 @@ class Session:
                 and one for a gap, replaces one that is under way.
         """
         self._engine.reset(self, warm_frames)
+
+    def finish_decoding(self) -> tuple[Event, ...]:
+        """The recording ends here: what the decoder still has open, such as the last words. Raises as `require_idle`.
+
+        It then hears anew; the state of the model goes on.
+        """
+        self.require_idle("finish_decoding")
+        decoding = None if self.side is None else self.side.decoding
+        if decoding is None:
+            return ()
+        decoding.events = tuple(decoding.decoder.finish(self.next_seq))
+        return decoding.events
 
     def close(self) -> None:
         """Give the slot back and drop waiting frames; closing again does nothing."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
+from streamrnn.decode.settings import Settings
 from streamrnn.engine import side_form, snapshot
 from streamrnn.engine.batch import Batch
+from streamrnn.engine.decoding import Decoding, chosen_settings
 from streamrnn.engine.gaps import Gaps
 from streamrnn.engine.lane import Lane
 from streamrnn.engine.overload import Overload, check_queue
@@ -62,6 +64,7 @@ class Sessions:
         max_queue_frames: int | None = None,
         overload: Overload = "reject",
         gaps: Gaps | None = None,
+        decoder: Settings | Literal["model"] | None = None,
     ) -> Session:
         """Open a session, its state that of one that has seen no frame.
 
@@ -71,17 +74,21 @@ class Sessions:
             max_queue_frames: most frames that may wait in it, at least 1; at most, and by default, that of the limits.
             overload: what becomes of frames beyond that, see `engine.overload`.
             gaps: what becomes of samples that are missing by their times; None: frames have no times.
+            decoder: settings of what finds events in its outputs, see `decode.settings`; `model`: those in the model's
+                card; None: nothing does.
 
         Raises:
             UnknownModelError: no model of that name.
             SessionExistsError: the id is taken.
             CapacityError: every slot of the model is held.
-            OptionError: an option out of range, or a gap policy that the model cannot have.
+            OptionError: an option out of range, or a gap policy or decoder that the model cannot have.
         """
         lane = self._versions.of_name(model)
         side_form.check_fits(gaps, lane)
+        settings = chosen_settings(decoder, lane.model)
+        decoding = None if settings is None else Decoding(settings, lane.model)
         session = self._add_session(lane, session_id, max_queue_frames, overload)
-        session.side = None if gaps is None else Side(gaps)
+        session.side = None if gaps is None and decoding is None else Side(gaps, decoding)
         return session
 
     def _add_session(

@@ -11,17 +11,20 @@ from streamrnn.errors import FrameError
 from streamrnn.kernels.packing import FloatArray
 
 if TYPE_CHECKING:
+    from streamrnn.decode.event import Event
+    from streamrnn.engine.decoding import Decoding
     from streamrnn.engine.session import Session
 
 
 class Side:
-    """Of a session that has a gap policy or that a warm reset is under way in; other sessions have none.
+    """Of a session that has a gap policy or a decoder, or that a warm reset is under way in; others have none.
 
     Around each run of frames that is stepped stand `before` and `after`; a run is at most `n_warm` long where that is
     not 0, and only its first frame may have a gap before it.
 
     Args:
         gaps: the policy.
+        decoding: the decoder.
 
     Attributes:
         time_us: of the last frame stepped or dropped since the state was new; None: there is none.
@@ -33,10 +36,14 @@ class Side:
         filled, was_reset: what was told with the last output.
     """
 
-    __slots__ = ("_marks", "filled", "frame", "gaps", "is_new", "n_warm", "pushed_us", "shadow", "time_us", "was_reset")
+    __slots__ = (
+        *("_marks", "decoding", "filled", "frame", "gaps", "is_new", "n_warm", "pushed_us"),
+        *("shadow", "time_us", "was_reset"),
+    )
 
-    def __init__(self, gaps: Gaps | None = None) -> None:
+    def __init__(self, gaps: Gaps | None = None, decoding: Decoding | None = None) -> None:
         self.gaps = gaps
+        self.decoding = decoding
         self._marks: deque[tuple[int, int]] = deque()
         self.time_us: int | None = None
         self.frame: FloatArray | None = None
@@ -50,11 +57,11 @@ class Side:
     @property
     def is_spent(self) -> bool:
         """Whether the session steps the same without it."""
-        return self.gaps is None and not self.n_warm and not self.is_new
+        return self.gaps is None and self.decoding is None and not self.n_warm and not self.is_new
 
     def copy(self) -> Side:
         """One like it, for a second session; no frame may wait."""
-        twin = Side(self.gaps)
+        twin = Side(self.gaps, None if self.decoding is None else self.decoding.copy())
         twin.time_us, twin.n_warm, twin.is_new = self.time_us, self.n_warm, self.is_new
         twin.frame, twin.shadow = self.frame, self.shadow  # replaced by each step, never written
         return twin
@@ -115,6 +122,10 @@ class Side:
                 session.lane.arena.rows[session.slot] = self.shadow
                 self.shadow, self.is_new = None, True
 
+    def decode(self, seq: int, xs: FloatArray, ys: FloatArray) -> tuple[Event, ...]:
+        """What the decoder, if there is one, finds in frames `seq ..`, xs (n, input_size), and their outputs ys."""
+        return () if self.decoding is None else self.decoding.feed(seq, xs, ys)
+
     def drop(self, session: Session, frames: FloatArray) -> None:
         """Pass over frames (n, input_size) that come next and are not stepped; a gap before them may be too long."""
         time_us = self.time_of(session.n_applied)
@@ -132,6 +143,8 @@ class Side:
         """Be as in a session that has seen no frame; those that wait still do."""
         self.warm_up(0)
         self.time_us, self.frame, self.is_new = None, None, False
+        if self.decoding is not None:
+            self.decoding.reset()
 
     def _judge(self, session: Session, time_us: int | None) -> tuple[int, bool]:
         if self.gaps is None or self.time_us is None or time_us is None:
@@ -154,6 +167,8 @@ class Side:
         session.lane.arena.reset(session.slot)
         self.warm_up(0)
         self.is_new = True
+        if self.decoding is not None:
+            self.decoding.reset()
 
 
 def check_time(session: Session, time_us: int | None, n_frames: int) -> int | None:

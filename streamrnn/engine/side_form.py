@@ -2,8 +2,9 @@
 
     version u8 | policy u8 (0: none) | flags u16 | n_warm u32 | period_us u64 | reset_after_us u64 | time_us u64
     | frame (input_size float32, if flagged) | shadow (state_size float32, if flagged)
+    | settings_bytes u32 | state_bytes u32 | settings (JSON) | state, of the decoder, in version 2
 
-A session without a side has no bytes. What a flag or a policy leaves out is 0.
+A session without a side has no bytes. What a flag or a policy leaves out is 0. Version 1 has no decoder.
 """
 
 from __future__ import annotations
@@ -12,14 +13,18 @@ import struct
 
 import numpy as np
 
+from streamrnn.decode.settings import encode_settings, parse_settings
+from streamrnn.engine.decoding import Decoding
 from streamrnn.engine.gaps import MAX_TIME_US, POLICIES, Gaps
 from streamrnn.engine.lane import Lane
 from streamrnn.engine.side import Side
 from streamrnn.errors import FrameError, OptionError, SnapshotError
 from streamrnn.kernels.packing import FloatArray
 
-VERSION = 1
+PLAIN, DECODING = 1, 2
+"""Versions: without a decoder, and with one."""
 _HEAD = struct.Struct("<BBHIQQQ")
+_SIZES = struct.Struct("<II")
 _TIME, _FRAME, _SHADOW, _NEW = 1, 2, 4, 8
 
 
@@ -35,8 +40,17 @@ def encode(side: Side | None) -> bytes:
     policy, period_us, reset_after_us = 0, 0, 0
     if gaps is not None:
         policy, period_us, reset_after_us = POLICIES.index(gaps.policy) + 1, gaps.period_us, gaps.reset_after_us
-    head = _HEAD.pack(VERSION, policy, flags, side.n_warm, period_us, reset_after_us, time_us or 0)
-    return b"".join([head, *(row.astype("<f4").tobytes() for row in (frame, shadow) if row is not None)])
+    version = PLAIN if side.decoding is None else DECODING
+    head = _HEAD.pack(version, policy, flags, side.n_warm, period_us, reset_after_us, time_us or 0)
+    rows = [row.astype("<f4").tobytes() for row in (frame, shadow) if row is not None]
+    return b"".join([head, *rows, _decoding_form(side.decoding)])
+
+
+def _decoding_form(decoding: Decoding | None) -> bytes:
+    if decoding is None:
+        return b""
+    settings, state = encode_settings(decoding.settings), decoding.decoder.state()
+    return _SIZES.pack(len(settings), len(state)) + settings + state
 
 
 def decode(form: bytes, lane: Lane) -> Side | None:
@@ -47,17 +61,19 @@ def decode(form: bytes, lane: Lane) -> Side | None:
     """
     if not form:
         return None
-    if form[0] != VERSION:
-        raise SnapshotError(f"the snapshot's side is of version {form[0]}, this release reads {VERSION}")
+    if form[0] not in (PLAIN, DECODING):
+        raise SnapshotError(f"the snapshot's side is of version {form[0]}, this release reads up to {DECODING}")
     if len(form) < _HEAD.size:
         raise SnapshotError(f"the snapshot's side: {len(form)} bytes are too few")
     _, policy, flags, n_warm, period_us, reset_after_us, time_us = _HEAD.unpack_from(form)
     n_frame = lane.input_size * bool(flags & _FRAME)
     n_shadow = lane.model.program.state_size * bool(flags & _SHADOW)
-    if len(form) != _HEAD.size + 4 * (n_frame + n_shadow):
+    end = _HEAD.size + 4 * (n_frame + n_shadow)
+    if len(form) < end or (form[0] == PLAIN and len(form) > end):
         raise SnapshotError(f"the snapshot's side: {len(form)} bytes are not what its head tells")
-    values = np.frombuffer(form, "<f4", offset=_HEAD.size).astype(np.float32)
-    side = Side(_gaps_of(policy, period_us, reset_after_us, lane))
+    values = np.frombuffer(form[:end], "<f4", offset=_HEAD.size).astype(np.float32)
+    decoding = _decoding_of(form[end:], lane) if form[0] == DECODING else None
+    side = Side(_gaps_of(policy, period_us, reset_after_us, lane), decoding)
     side.n_warm, side.is_new = n_warm, bool(flags & _NEW)
     side.time_us = time_us if flags & _TIME else None
     side.frame = _frame_of(values[:n_frame], lane) if n_frame else None
@@ -76,6 +92,21 @@ def _gaps_of(policy: int, period_us: int, reset_after_us: int, lane: Lane) -> Ga
     except (IndexError, OptionError) as error:
         raise SnapshotError(f"the snapshot's side: {error}") from error
     return gaps
+
+
+def _decoding_of(form: bytes, lane: Lane) -> Decoding:
+    if len(form) < _SIZES.size:
+        raise SnapshotError("the snapshot's side: its decoder is cut short")
+    n_settings, n_state = _SIZES.unpack_from(form)
+    end = _SIZES.size + n_settings
+    if len(form) != end + n_state:
+        raise SnapshotError("the snapshot's side: its decoder has another length than it tells")
+    try:
+        decoding = Decoding(parse_settings(form[_SIZES.size : end]), lane.model)
+    except OptionError as error:
+        raise SnapshotError(f"the snapshot's side: {error}") from error
+    decoding.decoder.restore(form[end:])
+    return decoding
 
 
 def _frame_of(values: FloatArray, lane: Lane) -> FloatArray:

@@ -8,6 +8,7 @@ from streamrnn.engine.side import check_time
 from streamrnn.kernels.packing import FloatArray
 
 if TYPE_CHECKING:
+    from streamrnn.decode.event import Event
     from streamrnn.engine.session import Session
 
 
@@ -26,11 +27,16 @@ def run_sided(session: Session, frames: FloatArray, ys: FloatArray, time_us: int
         return
     _, was_reset = side.before(session, flat[0], time_us)
     start = 0
+    events: tuple[Event, ...] = ()
     while start < n:
         end = min(n, start + (side.n_warm or n))
+        seq = session.n_applied
         lane.run(session.slots, frames[start:end], ys[start:end])
         side.after(session, flat[start:end])
+        events += side.decode(seq, flat[start:end], ys[start:end, 0])
         if end < n:
             was_reset |= side.tell()
         start = end
     side.was_reset = was_reset
+    if side.decoding is not None:
+        side.decoding.events = events

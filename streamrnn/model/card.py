@@ -23,6 +23,7 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
         provenance: data, seed, command, versions, date, figures.
         certificate: the parity certificate as plain values, see `model.certificate`: largest error against the
             framework it came from, on which inputs; and what `bfloat16` and `int8` weights would add to it.
+        decoder: settings of the decoder that goes with its outputs, as plain values, see `decode.settings`.
         licence, attribution: of the model file.
     """
 
@@ -35,5 +36,6 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     units: dict[str, str] = {}
     provenance: dict[str, Plain2] = {}
     certificate: dict[str, Any] = {}
+    decoder: dict[str, Any] = {}
     licence: str = ""
     attribution: str = ""

@@ -70,7 +70,10 @@ def _joined(pieces: tuple[Piece, ...]) -> tuple[Piece, ...]:
         run[0]
         if len(run) == 1
         else msgspec.structs.replace(
-            run[0], n=sum(piece.n for piece in run), payload=b"".join([piece.payload for piece in run])
+            run[0],
+            n=sum(piece.n for piece in run),
+            payload=b"".join([piece.payload for piece in run]),
+            events=tuple(event for piece in run for event in piece.events),
         )
         for run in runs
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from streamrnn.decode.settings import kind_of
 from streamrnn.limits import Limits
 from streamrnn.model.model import Model
 from streamrnn.wire.messages import Head, Opened, Port
@@ -42,6 +43,7 @@ def opened(hosted: Hosted, resumed: bool, resume_token: str, is_durable: bool) -
     session = hosted.session
     assert session is not None
     model = session.model
+    decoding = None if session.side is None else session.side.decoding
     return Opened(
         handle=hosted.handle,
         session_id=hosted.id,
@@ -58,6 +60,8 @@ def opened(hosted: Hosted, resumed: bool, resume_token: str, is_durable: bool) -
         durable_seq=hosted.durable_seq,
         park_ms=hosted.terms.park_ms,
         expire_ms=hosted.terms.expire_ms,
+        rate_hz=model.card.rate_hz or 0.0,
+        decoder=kind_of(decoding.settings) if decoding is not None else "",
     )
 
 

@@ -108,12 +108,12 @@ class Hub(Lives):
         by_session, dirty, mark = self.roster.by_session, self.dirty, self.checkpoints.mark
         n_outputs = 0
         left: list[Hosted] = []
-        for session, seq, ys, filled, was_reset in outputs:
+        for session, seq, ys, filled, was_reset, events in outputs:
             hosted = by_session.get(session)
             if hosted is None:
                 continue
             n = len(ys)
-            piece = Piece(seq, n, ys.tobytes(), filled, was_reset)
+            piece = Piece(seq, n, ys.tobytes(), filled, was_reset, events=events)
             hosted.ring.add(piece)
             n_outputs += n
             if seq + n > hosted.mark_seq:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from streamrnn.decode.event import Event
 from streamrnn.serving.ring import Piece
-from streamrnn.wire.messages import MAX_N, Message, Output, Outputs, Skipped
+from streamrnn.wire.messages import MAX_N, Message, Output, OutputEvent, Outputs, Skipped, Word
 
 MAX_PAYLOAD_BYTES = 512 * 1024
 """Largest payload of one `output` or `outputs`, unless a single output is larger: in JSON it stays below the 1 MiB
@@ -53,13 +54,15 @@ class Outbox:
             return
         waiting = self._waiting
         is_flagged = piece.filled or piece.was_reset
+        events = events_of(piece.events) if piece.events else ()
         if waiting and not is_flagged:
             last = waiting[-1]
             if type(last) is Output and _continues(last, handle, seq, n, len(payload)):
-                waiting[-1] = Output(handle, last.seq, last.payload + payload, last.n + n, last.filled, last.was_reset)
+                flags = (last.filled, last.was_reset, last.events + events)
+                waiting[-1] = Output(handle, last.seq, last.payload + payload, last.n + n, *flags)
                 return
-        if is_flagged:
-            waiting.append(Output(handle, seq, payload, n, piece.filled, piece.was_reset))
+        if is_flagged or events:
+            waiting.append(Output(handle, seq, payload, n, piece.filled, piece.was_reset, events))
         else:
             waiting.append(Output(handle, seq, payload, n))
 
@@ -77,8 +80,26 @@ class Outbox:
         for start in range(0, piece.n, n_fit):
             n = min(n_fit, piece.n - start)
             payload = piece.payload[start * row_bytes : (start + n) * row_bytes]
-            flags = () if start else (piece.filled, piece.was_reset)
-            self._waiting.append(Output(handle, piece.seq + start, payload, n, *flags))
+            flags = (0, False) if start else (piece.filled, piece.was_reset)
+            first = piece.seq + start
+            events = events_of(event for event in piece.events if first <= event.seq < first + n)
+            self._waiting.append(Output(handle, first, payload, n, *flags, events))
+
+
+def events_of(found: Iterable[Event]) -> tuple[OutputEvent, ...]:
+    """Events as they go over the wire."""
+    return tuple(
+        OutputEvent(
+            event.kind,
+            event.seq,
+            event.text,
+            event.score,
+            event.token,
+            event.cause,
+            tuple(Word(word.text, word.first_seq, word.last_seq, word.score) for word in event.words),
+        )
+        for event in found
+    )
 
 
 def _continues(last: Output, handle: int, seq: int, n: int, payload_bytes: int) -> bool:
@@ -95,7 +116,7 @@ def in_columns(messages: list[Message]) -> Iterator[Message]:
     run: list[Output] = []
     handles: set[int] = set()
     for message in messages:
-        fits = type(message) is Output and message.n == 1 and not message.filled and not message.was_reset
+        fits = type(message) is Output and message.n == 1 and not _is_told_of(message)
         if run and not (fits and _joins(message, run, handles)):
             yield _joined(run)
             run, handles = [], set()
@@ -106,6 +127,11 @@ def in_columns(messages: list[Message]) -> Iterator[Message]:
             yield message
     if run:
         yield _joined(run)
+
+
+def _is_told_of(output: Output) -> bool:
+    """Whether it says more than its values, for which `outputs` has no place."""
+    return bool(output.filled or output.was_reset or output.events)
 
 
 def _joins(message: Any, run: list[Output], handles: set[int]) -> bool:

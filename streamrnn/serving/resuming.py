@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from streamrnn.decode.settings import Settings, parse_settings
 from streamrnn.engine.gaps import Gaps
 from streamrnn.errors import DrainingError, InternalError, OptionError, StreamrnnError, SupersededError, TokenError
 from streamrnn.serving.capture import Capture
@@ -47,7 +48,12 @@ def resume(hub: Hub, peer: Peer, message: Open, terms: Terms, now_ns: int) -> No
 def new_session(hub: Hub, message: Open) -> Session:
     """Open a session in the engine as a client wants it."""
     gaps = None if message.gap == "none" else Gaps(message.gap, message.period_us, message.reset_after_us)
-    return hub.engine.open(message.model, message.session_id, gaps=gaps)
+    decoder: Settings | Literal["model"] | None = None
+    if message.decoder == "model":
+        decoder = "model"
+    elif message.decoder != "none":
+        decoder = parse_settings(message.decoder)
+    return hub.engine.open(message.model, message.session_id, gaps=gaps, decoder=decoder)
 
 
 def give_token(hub: Hub, hosted: Hosted, used_token: str | None = None) -> str:

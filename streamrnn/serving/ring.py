@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
+from streamrnn.decode.event import Event
+
 
 class Piece(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Outputs of frames `seq .. seq + n - 1`, or with an empty payload the fact that they have none."""
@@ -17,6 +19,7 @@ class Piece(msgspec.Struct, frozen=True, array_like=True, gc=False):
     filled: int = 0
     was_reset: bool = False
     is_stepped: bool = True
+    events: tuple[Event, ...] = ()
 
 
 class Ring:
@@ -64,6 +67,7 @@ def _cut(piece: Piece, seq: int, end_seq: int) -> Piece:
     row_bytes = len(piece.payload) // piece.n
     first = seq - piece.seq
     payload = piece.payload[first * row_bytes : (end_seq - piece.seq) * row_bytes]
+    events = tuple(event for event in piece.events if seq <= event.seq < end_seq)
     if first:  # the flags are of the first frame
-        return Piece(seq, end_seq - seq, payload, is_stepped=piece.is_stepped)
-    return msgspec.structs.replace(piece, n=end_seq - seq, payload=payload)
+        return Piece(seq, end_seq - seq, payload, is_stepped=piece.is_stepped, events=events)
+    return msgspec.structs.replace(piece, n=end_seq - seq, payload=payload, events=events)

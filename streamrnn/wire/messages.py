@@ -24,6 +24,9 @@ Gap = Literal["none", "hold", "linear", "zero", "reset_after"]
 Handles = Annotated[list[Handle], Meta(min_length=1, max_length=MAX_N)]
 Seqs = Annotated[list[Seq], Meta(min_length=1, max_length=MAX_N)]
 Times = Annotated[list[Natural], Meta(min_length=1, max_length=MAX_N)]
+EventKind = Literal["label", "keyword", "partial", "final", "anomaly", "clear", "speaker", "token"]
+MAX_DECODER_CHARS = 65536
+"""Longest `decoder` of an `open`."""
 
 
 class Message(msgspec.Struct, frozen=True, tag_field="type", forbid_unknown_fields=True, omit_defaults=True, gc=False):
@@ -36,6 +39,7 @@ class Message(msgspec.Struct, frozen=True, tag_field="type", forbid_unknown_fiel
 class Open(Message, frozen=True, tag="open"):
     """Open a session of a model under a free handle, or resume one; answered by `opened`.
 
+    `decoder` finds events in the outputs: `none`, `model` (as the model's card says), or its settings as JSON.
     With `resume_token` the session `session_id` goes on, and the outputs after `answered_seq` are sent again; what is
     not known any more is opened anew. `window` is the most frames that the client will leave unanswered.
     """
@@ -54,6 +58,7 @@ class Open(Message, frozen=True, tag="open"):
     gap: Gap = "none"
     period_us: Natural = 0
     reset_after_us: Natural = 0
+    decoder: Annotated[str, Meta(max_length=MAX_DECODER_CHARS)] = "none"
 
 
 class Frame(Message, frozen=True, tag="frame"):
@@ -156,6 +161,7 @@ class Port(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
 class Opened(Message, frozen=True, tag="opened"):
     """The session lives; `next_seq` is the seq its next frame must carry, `resume_token` what it is resumed with.
 
+    `rate_hz`: frames a second that the model was made for, 0: not told. `decoder`: its kind, if the session has one.
     `resumed`: it goes on from an earlier state. `durable`: it outlives this server, up to and including `durable_seq`.
     """
 
@@ -174,10 +180,33 @@ class Opened(Message, frozen=True, tag="opened"):
     durable_seq: AppliedSeq = -1
     park_ms: Natural = 0
     expire_ms: Natural = 0
+    rate_hz: float = 0.0
+    decoder: str = ""
+
+
+class Word(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
+    """A word of a transcript, of frames `first_seq .. last_seq`; `score` is how sure it is, 0 .. 1."""
+
+    text: str
+    first_seq: Seq
+    last_seq: Seq
+    score: float = 0.0
+
+
+class OutputEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
+    """What the session's decoder found with the output of frame `seq`."""
+
+    kind: EventKind
+    seq: Seq
+    text: str = ""
+    score: float = 0.0
+    token: Annotated[int, Meta(ge=-1, le=2**31 - 1)] = -1
+    cause: str = ""
+    words: tuple[Word, ...] = ()
 
 
 class Output(Message, frozen=True, tag="output"):
-    """Outputs of frames `seq .. seq + n - 1` of one session.
+    """Outputs of frames `seq .. seq + n - 1` of one session, and what its decoder found in them.
 
     `filled` missing samples were made up, or the state was reset (`was_reset`), before the first of these frames.
     """
@@ -188,6 +217,7 @@ class Output(Message, frozen=True, tag="output"):
     n: Count = 1
     filled: Natural = 0
     was_reset: bool = False
+    events: tuple[OutputEvent, ...] = ()
 
 
 class Outputs(Message, frozen=True, tag="outputs"):

@@ -35,7 +35,7 @@ def as_fields(value: Any) -> Any:
     if isinstance(value, m.Message):
         fields = dataclasses.fields(value)  # type: ignore[arg-type]
         return {"type": value.type, **{field.name: as_fields(getattr(value, field.name)) for field in fields}}
-    if isinstance(value, m.Port | m.Head):
+    if isinstance(value, m.Port | m.Head | m.OutputEvent | m.Word):
         return {field.name: as_fields(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, bytes):
         return value.hex()
@@ -124,6 +124,10 @@ def of_hint(hint: Any) -> st.SearchStrategy[Any]:
         hint, bounds = get_args(hint)
     if hint is int:
         return st.integers(bounds.low, bounds.high)
+    if hint is m.OutputEvent:
+        words = st.lists(st.builds(m.Word, st.text(), st.integers(0, 9), st.integers(0, 9)), max_size=2).map(tuple)
+        score = st.floats(0, 1)
+        return st.builds(m.OutputEvent, st.just("final"), st.integers(0, 9), st.text(), score, words=words)
     if hint is m.Port:
         heads = st.lists(st.builds(m.Head, st.text(), st.integers(1, 9)), max_size=3).map(tuple)
         names = st.lists(st.text()).map(tuple)
@@ -136,7 +140,7 @@ def of_hint(hint: Any) -> st.SearchStrategy[Any]:
         return st.lists(of_hint(get_args(hint)[0]), min_size=1, max_size=5).map(tuple)
     if get_origin(hint) in (Union, types.UnionType):
         return st.one_of(st.none(), of_hint(get_args(hint)[0]))
-    return {str: st.text(), bytes: st.binary(), bool: st.booleans()}[hint]
+    return {str: st.text(), float: st.floats(0, 1e6), bytes: st.binary(), bool: st.booleans()}[hint]
 
 
 @pytest.mark.parametrize("encoding", list(CODECS))

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 import streamrnn
-from streamrnn.engine.side_form import VERSION as SIDE_VERSION
+from streamrnn.engine.side_form import PLAIN as SIDE_VERSION
 from streamrnn.engine.snapshot import PLAIN, SIGNED
 from tests.laws.nets import random_frames, random_model
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import streamrnn
-from streamrnn.engine.side_form import VERSION as SIDE_VERSION
+from streamrnn.engine.side_form import PLAIN as SIDE_VERSION
 from streamrnn.engine.snapshot import SIGNED
 from tests.golden.make_snapshots import FOLDER, KEY, N_BEFORE, PERIOD_US, SIDED_TIME_US
 

@@ -15,7 +15,7 @@ from streamrnn.wire import messages as m
 from streamrnn.wire.codec import JSON, Codec
 from streamrnn.wire.refusal import close_code_of
 from tests.wire.make_dialogues import Stage, dialogues
-from tests.wire.make_vectors import CLIENT, FOLDER, SERVER, golden, malformed, plain
+from tests.wire.make_vectors import CLIENT, FOLDER, SERVER, golden, malformed, plain, shortest
 
 
 def load(name: str, key: str) -> list[dict[str, Any]]:
@@ -69,16 +69,23 @@ def test_bytes_decode_to_the_fields(vector):
 def test_fields_encode_to_the_bytes(vector):
     message = (CLIENT if vector["sender"] == "client" else SERVER)[vector["name"]]
     assert plain(message) == vector["fields"]
-    assert Codec(vector["sub_protocol"], Limits()).encode(message).hex() == vector["hex"]
+    encoded = Codec(vector["sub_protocol"], Limits()).encode(message)
+    assert shortest(encoded, vector["sub_protocol"]).hex() == vector["hex"]
+
+
+def is_part(found: Any, whole: Any) -> bool:
+    """Whether all that is found stands in the whole, which also has the keys that were left out."""
+    if isinstance(found, dict):
+        return all(key in whole and is_part(value, whole[key]) for key, value in found.items())
+    if isinstance(found, list):
+        return len(found) == len(whole) and all(map(is_part, found, whole))
+    return found == whole
 
 
 @pytest.mark.parametrize("vector", MESSAGES, ids=name_of)
 def test_another_implementation_reads_the_same(vector):
     found = independent(vector)
-    ports = {key: found.pop(key) for key in ("input", "output") if key in found}
-    assert found.items() <= vector["fields"].items()
-    for key, port in ports.items():
-        assert port.items() <= vector["fields"][key].items()
+    assert is_part(found, vector["fields"])
 
 
 @pytest.mark.parametrize("vector", MALFORMED, ids=name_of)

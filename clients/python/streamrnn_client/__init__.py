@@ -40,7 +40,7 @@ from streamrnn_client.losses import (
     SessionLostError,
     WaitTimeoutError,
 )
-from streamrnn_client.messages import Head, Port
+from streamrnn_client.messages import Head, OutputEvent, Port, Word
 from streamrnn_client.news import Reconnected, SessionEvent
 from streamrnn_client.options import Options
 from streamrnn_client.session_options import SessionOptions
@@ -66,6 +66,7 @@ __all__ = [
     "Options",
     "OrderError",
     "Output",
+    "OutputEvent",
     "OversizedError",
     "PeerError",
     "Port",
@@ -90,6 +91,7 @@ __all__ = [
     "UnknownSessionError",
     "UsageError",
     "WaitTimeoutError",
+    "Word",
     "connect",
     "sync",
 ]

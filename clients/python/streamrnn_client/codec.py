@@ -18,12 +18,12 @@ import msgpack  # type: ignore[import-untyped]
 
 from streamrnn_client import messages
 from streamrnn_client.errors import MalformedError, OptionError
-from streamrnn_client.messages import Head, Message, Port, Range
+from streamrnn_client.messages import Head, Message, OutputEvent, Port, Range, Word
 
 Check = Callable[[Any], Any]
 """Takes a value off the wire, returns the field's value, or raises ValueError."""
 
-PARTS = (Port, Head)
+PARTS = (Port, Head, OutputEvent, Word)
 """What stands inside messages: maps without a type."""
 
 PLANS: dict[type[Any], tuple[tuple[str, Any], ...]] = {
@@ -191,6 +191,8 @@ def _check_of(hint: Any, payload_in: Check) -> Check:
         return payload_in
     if hint is int:
         return _int_check(bounds)
+    if hint is float:
+        return _float
     if hint is str:
         return _text
     if hint is bool:
@@ -219,6 +221,12 @@ def _text(value: Any) -> str:
     text: str = _exactly(value, str)
     text.encode()  # JSON can spell half a surrogate pair, which is no text
     return text
+
+
+def _float(value: Any) -> float:
+    if type(value) not in (float, int):
+        raise ValueError(f"expected a number, got {type(value).__name__}")
+    return float(value)
 
 
 def _int_check(bounds: Range) -> Check:

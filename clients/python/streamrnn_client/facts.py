@@ -99,6 +99,16 @@ class SessionFacts:
         return self.output.delay
 
     @property
+    def rate_hz(self) -> float:
+        """Frames a second that the model was made for; 0: not told."""
+        return self._ledger.opened.rate_hz
+
+    @property
+    def decoder(self) -> str:
+        """Kind of what finds events in its outputs, such as `ctc`; empty: nothing does."""
+        return self._ledger.opened.decoder
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """Names of classes or heads, for display."""
         return self._ledger.opened.labels

@@ -46,8 +46,7 @@ class Intake:
             case m.Output():
                 ledger = self._table.live(message.handle)
                 outputs = split(message.payload, message.n, ledger.opened.output.size)
-                mark = Mark(message.filled, message.was_reset) if message.filled or message.was_reset else PLAIN
-                ledger.answer(message.seq, outputs, self._table.events, mark)
+                ledger.answer(message.seq, outputs, self._table.events, _mark_of(message))
             case m.Outputs():
                 self._outputs(message)
             case m.Skipped():
@@ -158,3 +157,17 @@ class Intake:
         else:
             error = ledger.last_error or SessionClosedError("the server ended the session", handle=ledger.handle)
         self._table.end_session(ledger, error)
+
+
+def _mark_of(message: m.Output) -> Mark:
+    """What is told beside the values.
+
+    Raises:
+        MalformedError: an event is of no frame of the message.
+    """
+    if not (message.filled or message.was_reset or message.events):
+        return PLAIN
+    for event in message.events:
+        if not message.seq <= event.seq < message.seq + message.n:
+            raise MalformedError(f"an event of seq {event.seq} with outputs of others")
+    return Mark(message.filled, message.was_reset, events=message.events)

@@ -123,7 +123,7 @@ class Ledger:
         if first > seq:
             self.n_repeated += first - seq
             outputs = outputs[first - seq :]
-            mark = mark if mark.is_stepped is not None else PLAIN
+            mark = mark if mark.is_stepped is not None else _behind(mark, first)
         if outputs:
             self.owed.answer(first, outputs, mark, settled)
             self.answered_seq = end - 1
@@ -248,3 +248,9 @@ class Ledger:
 def closed_by_owner(handle: int) -> SessionClosedError:
     """What a session says after `close`."""
     return SessionClosedError("expected an open session, this one was closed", handle=handle)
+
+
+def _behind(mark: Mark, seq: int) -> Mark:
+    """What of a mark is of frames from `seq` on, the first of all being before it."""
+    events = tuple(event for event in mark.events if event.seq >= seq)
+    return Mark(events=events) if events else PLAIN

@@ -65,6 +65,7 @@ class Open(Message):
     gap: Literal["none", "hold", "linear", "zero", "reset_after"] = "none"
     period_us: Time = 0
     reset_after_us: Time = 0
+    decoder: str = "none"
 
 
 @dataclass(slots=True)  # one for each frame: a frozen one costs three times as much to make
@@ -204,6 +205,31 @@ class Opened(Message):
     durable_seq: AppliedSeq = -1
     park_ms: Time = 0
     expire_ms: Time = 0
+    rate_hz: float = 0.0
+    decoder: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word of a transcript, of frames `first_seq .. last_seq`; `score` is how sure it is, 0 .. 1."""
+
+    text: str
+    first_seq: Seq
+    last_seq: Seq
+    score: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class OutputEvent:
+    """What the session's decoder found with the output of frame `seq`; PROTOCOL 4 says what each kind tells."""
+
+    kind: Literal["label", "keyword", "partial", "final", "anomaly", "clear", "speaker", "token"]
+    seq: Seq
+    text: str = ""
+    score: float = 0.0
+    token: Annotated[int, Range(-1, 2**31 - 1)] = -1
+    cause: str = ""
+    words: tuple[Word, ...] = ()
 
 
 @dataclass(slots=True)  # one for each frame: a frozen one costs three times as much to make
@@ -217,6 +243,7 @@ class Output(Message):
     n: Count = 1
     filled: Time = 0
     was_reset: bool = False
+    events: tuple[OutputEvent, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

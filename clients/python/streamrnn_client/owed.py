@@ -98,9 +98,19 @@ class Owed:
 def _note(mark: Mark, pending: PendingFrames, n: int) -> Mark:
     """Mark the next of at most `n` outputs in a message, or each if they are skipped; returns what marks the rest."""
     first = len(pending.outputs)
-    if mark.is_stepped is None:
-        pending.marks[first] = mark
-        return PLAIN
-    for i in range(first, min(first + n, pending.kept.n)):
-        pending.marks[i] = mark
-    return mark
+    end = min(first + n, pending.kept.n)
+    if mark.is_stepped is not None:
+        for i in range(first, end):
+            pending.marks[i] = mark
+        return mark
+    if mark.filled or mark.was_reset:
+        pending.marks[first] = Mark(mark.filled, mark.was_reset)
+    later = []
+    for event in mark.events:
+        i = event.seq - pending.kept.seq
+        if i >= end:
+            later.append(event)
+        else:
+            known = pending.marks.get(i, PLAIN)
+            pending.marks[i] = known._replace(events=(*known.events, event))
+    return Mark(events=tuple(later)) if later else PLAIN

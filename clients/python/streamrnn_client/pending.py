@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from streamrnn_client.errors import SkippedError, StreamrnnClientError
 from streamrnn_client.losses import WaitTimeoutError
-from streamrnn_client.messages import Fork, Message
+from streamrnn_client.messages import Fork, Message, OutputEvent
 
 
 @dataclass(slots=True, eq=False)
@@ -45,11 +45,15 @@ class Pending:
 
 
 class Mark(NamedTuple):
-    """What was told with an output; where `is_stepped` is not None the frame was skipped and has none."""
+    """What was told with an output; where `is_stepped` is not None the frame was skipped and has none.
+
+    `events` are of the frames that they name, all else is of the first.
+    """
 
     filled: int = 0
     was_reset: bool = False
     is_stepped: bool | None = None
+    events: tuple[OutputEvent, ...] = ()
 
 
 PLAIN = Mark()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypedDict, get_args
 
@@ -26,6 +28,7 @@ class SessionArgs(TypedDict, total=False):
     gap: Gap
     period_s: float
     reset_after_s: float
+    decoder: str | Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,8 @@ class SessionOptions:
     """From one frame to the next, in whole microseconds; needed with `gap`."""
     reset_after_s: float = 0.0
     """A longer gap resets the state; needed with `gap="reset_after"`."""
+    decoder: str | Mapping[str, Any] = "none"
+    """What finds events in the outputs: `none`, `model` for what the model's card says, or settings of your own."""
 
     def __post_init__(self) -> None:
         if self.overload not in get_args(Overload):
@@ -80,6 +85,7 @@ class SessionOptions:
             gap=self.gap,
             period_us=_whole(self.period_s, 1_000_000),
             reset_after_us=_whole(self.reset_after_s, 1_000_000),
+            decoder=self.decoder if isinstance(self.decoder, str) else json.dumps(dict(self.decoder)),
         )
 
 

@@ -10,6 +10,7 @@ from streamrnn_client.dialogue import Dialogue
 from streamrnn_client.errors import OptionError
 from streamrnn_client.floats import Values, Vector, vector
 from streamrnn_client.ledger import Ledger
+from streamrnn_client.messages import OutputEvent
 from streamrnn_client.pending import PLAIN, PendingFrames
 from streamrnn_client.session_options import DEFAULT_WINDOW
 
@@ -20,13 +21,15 @@ class Output(NamedTuple):
     """The answer to frame `seq`: `y` is float32 of the model's output size.
 
     `filled` missing samples were made up before the frame; `was_reset`: the state was reset before it, for a gap that
-    was too long or by the end of a warm reset. A frame that was skipped has none: its seq is missing in a stream.
+    was too long or by the end of a warm reset. `events` is what the session's decoder found with it. A frame that was
+    skipped has no output: its seq is missing in a stream.
     """
 
     seq: int
     y: Vector
     filled: int = 0
     was_reset: bool = False
+    events: tuple[OutputEvent, ...] = ()
 
 
 class Timed(NamedTuple):
@@ -134,7 +137,7 @@ class Window:
             for i, output in enumerate(pending.result()):
                 mark = pending.marks.get(i, PLAIN)
                 if mark.is_stepped is None:
-                    yield Output(pending.seq + i, vector(output), mark.filled, mark.was_reset)
+                    yield Output(pending.seq + i, vector(output), mark.filled, mark.was_reset, mark.events)
         if self._finished and not self._in_flight and self._error is not None:
             error, self._error = self._error, None
             raise error
