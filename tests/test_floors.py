@@ -66,13 +66,15 @@ THIRD_PARTY = {
     "streamrnn.serving": {"numpy", "msgspec"},
     "streamrnn.stores": {"msgspec", "redis"},
     "streamrnn.server": {"numpy", "msgspec", "websockets", "uvloop", "prometheus_client"},
-    "streamrnn.commands": {"numpy", "msgspec", "safetensors", "typer", "rich", "torch", "streamrnn_client"},
+    "streamrnn.commands": {
+        *("numpy", "msgspec", "safetensors", "typer", "rich", "torch", "streamrnn_client", "sounddevice"),
+    },
     "streamrnn.cli": {"typer", "rich"},
     "clients": {"websockets", "msgpack", "numpy", "streamrnn_client"},
 }
 """What each room may import of the world outside; `training` is free."""
 
-LAZY = frozenset({"torch", "onnx", "onnxruntime", "h5py", "keras", "streamrnn_client"})
+LAZY = frozenset({"sounddevice", "torch", "onnx", "onnxruntime", "h5py", "keras", "streamrnn_client"})
 """Heavy or optional: within streamrnn never imported at module level."""
 
 

@@ -70,15 +70,13 @@ def facts_of(model: Model) -> Facts:
 
 
 def chosen_settings(chosen: Settings | str | None, model: Model) -> Settings | None:
-    """The settings that a session gets: those given, or with `model` those in the model's card; None: no decoder.
+    """The settings that a session gets: those given, or with `model` those in the model's card, if it has some.
 
     Raises:
-        OptionError: the card has none, or ones that are not valid.
+        OptionError: those in the card are not valid.
     """
     if chosen is None or not isinstance(chosen, str):
         return chosen
     if chosen != "model":
         raise OptionError(f"decoder: expected settings, 'model' or None, got {chosen!r}")
-    if not model.card.decoder:
-        raise OptionError(f"decoder: the card of model {model.card.name!r} has none; expected settings")
-    return settings_of(model.card.decoder)
+    return settings_of(model.card.decoder) if model.card.decoder else None

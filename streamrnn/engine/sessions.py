@@ -75,7 +75,7 @@ class Sessions:
             overload: what becomes of frames beyond that, see `engine.overload`.
             gaps: what becomes of samples that are missing by their times; None: frames have no times.
             decoder: settings of what finds events in its outputs, see `decode.settings`; `model`: those in the model's
-                card; None: nothing does.
+                card, if it has some; None: nothing does.
 
         Raises:
             UnknownModelError: no model of that name.
