@@ -11,8 +11,8 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from streamrnn.commands.demonstration.picture import BARS
 from streamrnn.commands.latency import Latency
+from streamrnn.commands.sparkline import bar_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -100,11 +100,6 @@ def loudness_of(samples: NDArray[np.float32]) -> float:
     square = float((samples * samples).mean())
     level_db = 10.0 * math.log10(max(square, 1e-12))
     return min(1.0, max(0.0, 1.0 - level_db / QUIET_DB))
-
-
-def bar_of(level: float) -> str:
-    """A bar for a level of 0 .. 1."""
-    return " " if level <= 0.0 else BARS[min(len(BARS) - 1, int(level * len(BARS)))]
 
 
 def most_likely(values: list[float], labels: tuple[str, ...]) -> str:

@@ -1,4 +1,4 @@
-"""The picture of a scene for a terminal: three sparklines of the sensor, its alarms, and the text."""
+"""The picture of a scene for a terminal: three sparklines of the sensor, its alarms, the sound, and the text."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from streamrnn.commands.demonstration.scene import Column, Scene
+from streamrnn.commands.demonstration.spoken import Spoken
+from streamrnn.commands.sparkline import BARS, bar_of
 
-BARS = "▁▂▃▄▅▆▇█"
 LABEL_CHARS = 10
 FRAME_CHARS = 4
 N_LINES = 8
@@ -26,7 +27,17 @@ def draw(scene: Scene, width: int) -> RenderableType:
         _panel("alarms", Group(*_alarm_lines(scene))), _panel("char_lm", Text(_tail(scene.text, width * 2 // 5 - 4)))
     )
     sensor = _panel("temperature_anomaly", Group(*_sensor_lines(scene, width - FRAME_CHARS - LABEL_CHARS)), height=None)
-    return Group(sensor, row, _line(_status(scene), "dim"))
+    parts: list[RenderableType] = [sensor]
+    if scene.spoken is not None:
+        parts.append(_panel("digits", Group(*_spoken_lines(scene.spoken, width - FRAME_CHARS)), height=None))
+    return Group(*parts, row, _line(_status(scene), "dim"))
+
+
+def _spoken_lines(spoken: Spoken, width: int) -> list[Text]:
+    sound = Text("".join(bar_of(level) for level in list(spoken.levels)[-max(1, width) :]), "cyan", no_wrap=True)
+    said = Text("; ".join(text for _, text in spoken.finals), no_wrap=True, overflow="ellipsis")
+    said.append(f"{'; ' if spoken.finals and spoken.partial else ''}{spoken.partial}", style="bold yellow")
+    return [sound, said]
 
 
 def _status(scene: Scene) -> str:

@@ -6,6 +6,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from streamrnn.commands.demonstration.faults import Fault
+from streamrnn.commands.demonstration.spoken import Spoken
 from streamrnn.commands.latency import Latency
 
 COLUMN_FRAMES = 10
@@ -56,6 +57,7 @@ class Scene:
     columns: deque[Column] = field(default_factory=lambda: deque(maxlen=MAX_COLUMNS))
     alarms: list[int] = field(default_factory=list)
     text: str = ""
+    spoken: Spoken | None = None
 
     def see(self, moment: Moment, onset: bool) -> None:
         """Take the next frame of the shown sensor; `onset`: an alarm begins with it."""

@@ -23,12 +23,16 @@ SEED = 7
 
 @dataclass
 class Played:
-    """What one session sent and what came back: frames (n, input_size), outputs (n, output_size)."""
+    """What one session sent and what came back: frames (n, input_size), outputs (n, output_size).
+
+    `events` are those of its decoder; None: it had none.
+    """
 
     model: str
     frames: Floats
     outputs: Floats
     latency: Latency = field(default_factory=Latency)
+    events: tuple[Any, ...] | None = None
 
 
 @dataclass(frozen=True)

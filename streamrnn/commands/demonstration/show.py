@@ -19,6 +19,7 @@ from streamrnn.commands.demonstration.faults import Findings, Recording
 from streamrnn.commands.demonstration.scene import Moment, Scene
 from streamrnn.commands.demonstration.server import ChildServer
 from streamrnn.commands.demonstration.sessions import Floats, Load, Played, play, play_all, write
+from streamrnn.commands.demonstration.spoken import Spoken, listen
 from streamrnn.commands.demonstration.view import View, view_of
 from streamrnn.commands.latency import Latency
 from streamrnn.commands.loop import run_punctually
@@ -28,7 +29,7 @@ from streamrnn.errors import InternalError
 if TYPE_CHECKING:
     from streamrnn_client import Client
 
-SENSOR, TEXT = "temperature_anomaly", "char_lm"
+SENSOR, TEXT, SPEECH = "temperature_anomaly", "char_lm", "digits"
 N_SENSORS = 8
 N_SESSIONS = 16
 LIVE_HZ = 300.0
@@ -64,13 +65,14 @@ class Result:
 def show(console: Console) -> int:
     """Run the demo and return its exit code."""
     started_s = time.monotonic()
-    models = {name: streamrnn.load_model(bundled.path(name)) for name in (SENSOR, TEXT)}
+    models = {name: streamrnn.load_model(bundled.path(name)) for name in (SENSOR, TEXT, SPEECH)}
+    spoken = Spoken.read(bundled.path("digits_recording"), bundled.path("digits_words"))
     recording = Recording.read(bundled.path("temperature_recording"))
-    console.print("starting `streamrnn serve` with the two bundled models ...")
+    console.print("starting `streamrnn serve` with three bundled models ...")
     with ChildServer({name: bundled.path(name) for name in models}) as server:
         console.print(f"ready at {server.url} after {server.ready_s:.1f} s (a first start compiles the kernels)")
         try:
-            result = run_punctually(_play(server, models[SENSOR], recording, console))
+            result = run_punctually(_play(server, models[SENSOR], recording, spoken, console))
         except TimeoutError:
             raise InternalError(
                 f"not done within {TIMEOUT_S:g} s; the server's log ends:\n{server.log_tail()}"
@@ -81,21 +83,23 @@ def show(console: Console) -> int:
         problems.append(f"the server stopped with exit status {status}")
     findings = Findings.judge(recording.faults, result.alarms)
     problems += [f"the {fault.kind} at frame {fault.first} was not found" for fault in findings.missed]
+    if spoken.heard != spoken.words:
+        problems.append(f"heard {' '.join(spoken.heard)!r}, said was {' '.join(spoken.words)!r}")
     problems += faults_of(models, result.played)
-    _report(console, result, findings, len(recording.faults), time.monotonic() - started_s)
+    _report(console, result, findings, len(recording.faults), spoken, time.monotonic() - started_s)
     for problem in problems:
         console.print(f"WRONG: {problem}", style="bold red")
     return 1 if problems else 0
 
 
-async def _play(server: ChildServer, model: Model, recording: Recording, console: Console) -> Result:
+async def _play(server: ChildServer, model: Model, recording: Recording, spoken: Spoken, console: Console) -> Result:
     import streamrnn_client
 
     result = Result()
     values = recording.values
     sensors = [np.roll(values, -i * len(values) // N_SESSIONS, axis=0) for i in range(N_SESSIONS)]
     async with asyncio.timeout(TIMEOUT_S), streamrnn_client.connect(server.url) as client:
-        await _live(client, server, model, recording, sensors[:N_SENSORS], console, result)
+        await _live(client, server, model, recording, spoken, sensors[:N_SENSORS], console, result)
         console.print("measuring, with nothing drawn ...")
         for load, n_sessions, mode in (
             (PACED, N_SENSORS, f"{PACED.hz:g} frames/s a session"),
@@ -115,12 +119,13 @@ async def _live(
     server: ChildServer,
     model: Model,
     recording: Recording,
+    spoken: Spoken,
     sensors: list[Floats],
     console: Console,
     result: Result,
 ) -> None:
-    """The shown part: the first sensor in full view, the others and the text beside it."""
-    scene = Scene(len(sensors), recording.faults, recording.times, Latency())
+    """The shown part: the first sensor in full view, the others, the sound and the text beside it."""
+    scene = Scene(len(sensors), recording.faults, recording.times, Latency(), spoken=spoken)
     view = view_of(scene, console)
     n_chars = int(len(recording.values) / LIVE_HZ * TEXT_HZ) - len(PROMPT)
 
@@ -134,14 +139,17 @@ async def _live(
         shown = play(client, SENSOR, sensors[0], PACED, scene.latency, on_output=_scored(model, recording, scene, view))
         others = play_all(client, SENSOR, sensors[1:], PACED)
         text = write(client, TEXT, PROMPT, n_chars, TEXT_HZ, on_text)
-        first, rest, written = await asyncio.gather(shown, others, text)
+        speech = listen(client, SPEECH, spoken, view.update)
+        first, rest, written, said = await asyncio.gather(shown, others, text, speech)
     finally:
         view.stop()
     batch = _mean_batch(before, server.metrics())
     played = [first, *rest]
-    result.played += [*played, written]
+    result.played += [*played, written, said]
     result.alarms = scene.alarms
     result.rows.append(Row(f"live: {LIVE_HZ:g} frames/s a session, while shown", len(played), _merged(played), batch))
+    hz = len(said.frames) / said.latency.seconds
+    result.rows.append(Row(f"live: speech, {hz:.0f} frames/s as it was spoken", 1, said.latency, batch))
     result.rows.append(Row(f"live: text, {TEXT_HZ:g} frames/s, 1 in flight", 1, written.latency, batch))
 
 
@@ -178,7 +186,9 @@ def _mean_batch(before: dict[str, float], after: dict[str, float]) -> float:
     return n_stepped / max(1.0, n_ticks)
 
 
-def _report(console: Console, result: Result, findings: Findings, n_faults: int, seconds: float) -> None:
+def _report(
+    console: Console, result: Result, findings: Findings, n_faults: int, spoken: Spoken, seconds: float
+) -> None:
     table = Table(title="measured at the client, frame by frame, over a websocket", title_justify="left")
     table.add_column("mode")
     for heading in ("sessions", "frames", "p50 ms", "p99 ms", "frames/s", "mean batch"):
@@ -198,5 +208,6 @@ def _report(console: Console, result: Result, findings: Findings, n_faults: int,
     n_outputs = sum(len(played.outputs) for played in result.played)
     console.print(
         f"{len(findings.found)} of {n_faults} injected faults found, {findings.n_false} false alarms; "
+        f"{len(spoken.heard)} words heard of {len(spoken.words)} spoken; "
         f"{n_outputs:,} outputs compared with the embedded engine, bit for bit; {seconds:.0f} s in all"
     )

@@ -40,7 +40,7 @@ class LineView:
         self._scene = scene
         self._console = console
         self._shown_s = 0.0
-        self._n_alarms = 0
+        self._n_alarms = self._n_finals = 0
 
     def start(self) -> None:
         """Nothing to set up."""
@@ -51,6 +51,10 @@ class LineView:
         for seq in scene.alarms[self._n_alarms :]:
             self._print(f"  ALARM {scene.describe_alarm(seq)}")
         self._n_alarms = len(scene.alarms)
+        if scene.spoken is not None:
+            for at_s, text in scene.spoken.finals[self._n_finals :]:
+                self._print(f"  HEARD {at_s:5.2f} s  {text}")
+            self._n_finals = len(scene.spoken.finals)
         now, now_s = scene.now, time.monotonic()
         if now is not None and now_s - self._shown_s >= LINE_EVERY_S:
             self._shown_s = now_s
