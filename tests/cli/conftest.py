@@ -70,14 +70,29 @@ def headed_model() -> Model:
     return made_up(spec, shapes, Card(name="headed", rate_hz=100.0))
 
 
+def sound_model() -> Model:
+    """Quiet or loud, every 10 ms of sound at 8 kHz; its card has a decoder."""
+    nodes = (
+        Node("x", "input", 1, steps=80),
+        Node("power", "square", 1, ("x",), steps=80),
+        Node("mean", "mean_pool", 1, ("power",), kernel=80, stride=80),
+        Node("fc", "linear", 2, ("mean",)),
+        Node("out", "log_softmax", 2, ("fc",)),
+    )
+    weight, bias = np.array([[-400.0], [400.0]], np.float32), np.array([2.0, -2.0], np.float32)
+    card = Card(name="sound", labels=("quiet", "loud"), rate_hz=100.0, decoder={"kind": "labels", "mode": "label"})
+    return Model(Spec(nodes, "out"), {"fc.weight": weight, "fc.bias": bias}, card)
+
+
 @pytest.fixture(scope="session")
 def model_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Files of the models by name."""
     folder = tmp_path_factory.mktemp("models")
-    files = {name: folder / f"{name}.safetensors" for name in ("temp", "text", "headed")}
+    files = {name: folder / f"{name}.safetensors" for name in ("temp", "text", "headed", "sound")}
     sensor_model().save(files["temp"])
     text_model().save(files["text"])
     headed_model().save(files["headed"])
+    sound_model().save(files["sound"])
     return files
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from streamrnn_client.losses import SessionLostError
 from streamrnn_client.pending import Pending
 
+from streamrnn.decode.settings import Settings
 from streamrnn.engine.gaps import Gaps
 from streamrnn.engine.session import Session
 
@@ -33,6 +34,7 @@ class Oracle:
         self.before = before
         self.calls: list[Call] = []
         self.gaps: Gaps | None = None
+        self.decoder: Settings | None = None
         self.forking: Pending | None = None
         self.is_frail = False
 
@@ -60,6 +62,7 @@ class Oracle:
         match call.kind:
             case "frames":
                 expected = [row.tobytes() for row in session.run(np.array(call.xs), call.time_us)]
+                got, expected = (got, told_with(call.pending)), (expected, told(session.last_events))
             case "reset":
                 session.reset(call.n_warm)
                 expected = session.applied_seq
@@ -74,3 +77,13 @@ class Oracle:
             case "close":
                 expected = session.next_seq
         return None if got == expected else f"{call.kind} before seq {session.next_seq}: {got!r} is not {expected!r}"
+
+
+def told(events: Any) -> list[tuple[Any, ...]]:
+    """What events say, whichever side's they are."""
+    return [(event.kind, event.seq, event.text, event.score, event.token, event.cause) for event in events]
+
+
+def told_with(pending: Any) -> list[tuple[Any, ...]]:
+    """The events that came with the outputs of a message."""
+    return [one for i in sorted(pending.marks) for one in told(pending.marks[i].events)]

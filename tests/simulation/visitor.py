@@ -16,6 +16,7 @@ from streamrnn_client.options import Options
 from streamrnn_client.pending import Pending
 from streamrnn_client.reconnector import Reconnector
 
+from streamrnn.decode.settings import parse_settings
 from streamrnn.engine.gaps import Gaps
 from tests.simulation.cable import Cable
 from tests.simulation.clock import Clock
@@ -25,6 +26,11 @@ from tests.simulation.oracle import Call, Oracle
 MAX_WAITING = 12
 GAPS = ("none", "none", "hold", "linear", "zero", "reset_after")
 PERIOD_US, RESET_AFTER_US = 1000, 20_000
+DECODERS = (
+    "none",
+    '{"kind":"labels","mode":"label","input":"logit"}',
+    '{"kind":"ctc","input":"logit","endpoint":null,"max_symbols":5}',
+)
 
 
 def gaps_of(asked: m.Open) -> Gaps | None:
@@ -141,7 +147,15 @@ class Visitor:
 
     def _open(self) -> Pending:
         gap: Any = self._random.choice(GAPS)
-        asked = m.Open(0, "net", gap=gap, period_us=PERIOD_US if gap != "none" else 0, reset_after_us=RESET_AFTER_US)
+        decoder = self._random.choice(DECODERS)
+        asked = m.Open(
+            0,
+            "net",
+            gap=gap,
+            period_us=PERIOD_US if gap != "none" else 0,
+            reset_after_us=RESET_AFTER_US,
+            decoder=decoder,
+        )
         return self.dialogue.open("net", None, asked)
 
     def _look_at_openings(self) -> None:
@@ -160,6 +174,7 @@ class Visitor:
 
     def _begin(self, ledger: Ledger, oracle: Oracle) -> None:
         oracle.gaps = gaps_of(ledger.asked)
+        oracle.decoder = None if ledger.asked.decoder == "none" else parse_settings(ledger.asked.decoder)
         oracle.is_frail = ledger.opened.durable_seq < ledger.opened.next_seq - 1
         self.oracles.append(oracle)
         self._sessions.append((ledger, oracle))

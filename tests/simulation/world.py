@@ -123,7 +123,9 @@ class World:
             for oracle in visitor.oracles:
                 engine = Engine(limits=Limits(max_sessions=1))
                 engine.add_model("net", model())
-                report.faults += oracle.faults(engine.open("net", session_id="alone", gaps=oracle.gaps))
+                report.faults += oracle.faults(
+                    engine.open("net", session_id="alone", gaps=oracle.gaps, decoder=oracle.decoder)
+                )
                 report.n_outputs += sum(len(call.xs) for call in oracle.calls if call.kind == "frames")
         return report
 
