@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from streamrnn.decode.ctc import CtcDecoder
 from streamrnn.decode.decoder import Decoder, Facts
-from streamrnn.decode.settings import Settings
+from streamrnn.decode.labels import LabelDecoder
+from streamrnn.decode.settings import CtcSettings, LabelSettings, Settings
 from streamrnn.errors import OptionError
 
 
@@ -13,4 +15,10 @@ def make_decoder(settings: Settings, facts: Facts) -> Decoder:
     Raises:
         OptionError: a setting is out of range, or does not fit the model.
     """
-    raise OptionError(f"decoder: no decoder of {type(settings).__name__}")
+    match settings:
+        case LabelSettings():
+            return LabelDecoder(settings, facts)
+        case CtcSettings():
+            return CtcDecoder(settings, facts)
+        case _:
+            raise OptionError(f"decoder: no decoder of {type(settings).__name__}")
