@@ -5,7 +5,8 @@ from __future__ import annotations
 from streamrnn.decode.ctc import CtcDecoder
 from streamrnn.decode.decoder import Decoder, Facts
 from streamrnn.decode.labels import LabelDecoder
-from streamrnn.decode.settings import CtcSettings, LabelSettings, Settings
+from streamrnn.decode.sampler import Sampler
+from streamrnn.decode.settings import CtcSettings, LabelSettings, SamplerSettings, Settings
 from streamrnn.errors import OptionError
 
 
@@ -20,5 +21,7 @@ def make_decoder(settings: Settings, facts: Facts) -> Decoder:
             return LabelDecoder(settings, facts)
         case CtcSettings():
             return CtcDecoder(settings, facts)
+        case SamplerSettings():
+            return Sampler(settings, facts)
         case _:
             raise OptionError(f"decoder: no decoder of {type(settings).__name__}")
