@@ -84,7 +84,7 @@ class BeamSearch:
             return False
         best = self._beam[0].prefix
         top = max([max(h.p_blank, h.p_symbol) for h in kept])
-        self._beam = [Hypothesis(a, b - top, c - top, *rest) for a, b, c, *rest in kept]
+        self._beam = [Hypothesis(a, b - top, c - top, d, e, f) for a, b, c, d, e, f in kept]
         return self._beam[0].prefix != best
 
     @property
@@ -124,12 +124,12 @@ class BeamSearch:
         best = self._beam[0]
         assert best.trace is not None
         trace = best.trace._replace(before=None)
-        branch = self._spelled(self._options.lexicon, trace.index)
+        branch = self._spelled(self._options.lexicon, trace.symbol)
         symbols = symbols_of(best.trace.before)
         if self._options.lexicon is not None and branch is None:
             self.close()
         else:
-            n_words = self._n_words("", trace.index)
+            n_words = self._n_words("", trace.symbol)
             self._held = -1
             self._beam = [Hypothesis(best.prefix[-1], best.p_blank, best.p_symbol, trace, branch, n_words)]
         return symbols

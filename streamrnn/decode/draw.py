@@ -36,7 +36,8 @@ def uniform(seed: int, seq: int) -> float:
 def softmax(logs: NDArray[np.float64]) -> NDArray[np.float64]:
     """Probabilities (n,) float64 of logits or log probabilities; at least one is above -inf."""
     powers = np.exp(logs - logs.max())
-    return powers / powers.sum()
+    probabilities: NDArray[np.float64] = powers / powers.sum()
+    return probabilities
 
 
 def draw(logs: NDArray[np.float64], temperature: float, top_k: int, u: float) -> int:

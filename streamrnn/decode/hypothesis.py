@@ -17,7 +17,7 @@ class Trace(NamedTuple):
     """The last symbol of a hypothesis, as `Symbol`, and the trace before it, which many hypotheses share."""
 
     before: Trace | None
-    index: int
+    symbol: int
     first: int
     last: int
     peak: float
@@ -73,7 +73,7 @@ def symbols_of(trace: Trace | None) -> list[Symbol]:
     """The symbols that a trace ends, in their order."""
     symbols: list[Symbol] = []
     while trace is not None:
-        symbols.append(Symbol(trace.index, trace.first, trace.last, trace.peak))
+        symbols.append(Symbol(trace.symbol, trace.first, trace.last, trace.peak))
         trace = trace.before
     symbols.reverse()
     return symbols

@@ -57,7 +57,7 @@ class Sampler:
         self._is_probability = settings.input == "probability"
         self._first, self._end = facts.part(settings.head)
         self._names = facts.names(settings.head)
-        self.reset()
+        self._now = _State()
 
     @property
     def next_token(self) -> int | None:

@@ -9,18 +9,33 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streamrnn.decode.anomaly import AnomalySettings
 from streamrnn.decode.decoder import Decoder, Facts
 from streamrnn.decode.event import Event
 from streamrnn.decode.generation import Generation
 from streamrnn.decode.making import make_decoder
 from streamrnn.decode.sampler import Sampler
-from streamrnn.decode.settings import CtcSettings, EndpointSettings, LabelSettings, Rule, SamplerSettings, Settings
+from streamrnn.decode.settings import (
+    AnomalyDecoding,
+    CtcSettings,
+    EndpointSettings,
+    LabelSettings,
+    Rule,
+    SamplerSettings,
+    Settings,
+    SpeakerSettings,
+)
 from streamrnn.errors import SnapshotError
 
 SEEDS = st.integers(0, 2**32 - 1)
 SIZE = 5
 FACTS = Facts(3, SIZE, ("-", "a", "b", "c", "|"), {"all": (0, SIZE), "most": (1, SIZE)}, rate_hz=10.0, delay=2)
 SOON = EndpointSettings(Rule(False, 1.0, 0.0), Rule(True, 0.3, 0.0), rule5=Rule(False, 0.0, 3.0))
+NERVOUS = AnomalySettings(
+    long_frames=20, level_frames=2, spread_frames=3, warmup_frames=4, full_digits=4.0, threshold=0.3,
+    refractory_frames=3,
+)  # fmt: skip
+ENROLLED: dict[str, tuple[float, ...]] = {"ann": (1.0, 0.0, 0.0, 0.0, 0.0), "bob": (0.0, 1.0, 1.0, 0.0, 0.0)}
 POISONS = (np.nan, np.inf, -np.inf, 1e-45, -3e38, 3e38)
 
 TABLE: dict[str, Settings] = {
@@ -41,9 +56,16 @@ TABLE: dict[str, Settings] = {
         max_symbols=5,
     ),
     "quiet": CtcSettings(input="probability", partials=False, endpoint=None, max_symbols=3),
+    "alarms": AnomalyDecoding(NERVOUS, input_column=1, output_column=2),
+    "levels": AnomalyDecoding(NERVOUS, input_column=2, output_column=1, level_quantile=0.9),
+    "speakers": SpeakerSettings(enrolled=ENROLLED, threshold=0.6, hold_s=0.2),
+    "speaker of a head": SpeakerSettings("most", {"eve": (1.0, 0.0, -1.0, 0.0)}, threshold=0.1, min_s=0.4),
     "sampler": SamplerSettings(),
     "sampler of logits": SamplerSettings("most", "logit"),
 }
+PLACES = {"alarms": 2, "levels": 1}
+"""Where an output must be bad to be so for a decoder that reads one value."""
+
 each_decoder = pytest.mark.parametrize("name", TABLE)
 
 
@@ -152,7 +174,7 @@ def test_a_frame_with_an_unknown_output_is_as_a_missing_one(name, seed, n, densi
     part = course(name, seed, n)
     is_bad = np.random.default_rng(seed).random(n) < density
     poisoned = part.ys.copy()
-    poisoned[is_bad, 1 + seed % (SIZE - 1)] = bad
+    poisoned[is_bad, PLACES.get(name, 1 + seed % (SIZE - 1))] = bad
     one, other = make(name), make(name)
     with_bad = feed(one, part._replace(ys=poisoned))
     without = feed(other, part, [slice(i, i + 1) for i in range(n) if not is_bad[i]])
