@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from typing import Protocol
 
+from streamrnn.decode.beam import BeamOptions, BeamSearch
 from streamrnn.decode.decoder import Facts, Floats
 from streamrnn.decode.endpoint import Endpoint
 from streamrnn.decode.event import Event, Word
 from streamrnn.decode.greedy import GreedySearch, GreedyState
+from streamrnn.decode.hypothesis import BeamState
+from streamrnn.decode.lexicon import Branch, grow
 from streamrnn.decode.posteriors import Posteriors, Row
 from streamrnn.decode.ranges import check_range
 from streamrnn.decode.record import MAX_SEQ, Record, check_state, read_record, write_record
@@ -18,13 +21,14 @@ from streamrnn.errors import OptionError
 
 _MAX_SYMBOLS = 10_000
 _MAX_BEAM = 1000
+_MAX_BONUS = 1000.0
 
 
 class Search(Protocol):
     """What finds the symbols of one utterance, frame by frame."""
 
     @property
-    def now(self) -> GreedyState:
+    def now(self) -> GreedyState | BeamState:
         """Everything that a frame changes."""
         ...
 
@@ -68,7 +72,7 @@ class _State(Record, tag="ctc1"):
         search: the search's own state.
     """
 
-    search: GreedyState
+    search: GreedyState | BeamState
     begun: int | None = None
     told: str = ""
 
@@ -96,6 +100,13 @@ class CtcDecoder:
         self._spelling = Spelling(names, settings.separator, word_separator, facts.delay)
         self._endpoint = Endpoint(settings.endpoint, facts)
         self._settings = settings
+        check_range("n_best_symbols", settings.n_best_symbols, 0, self._posteriors.size)
+        check_range("word_bonus", settings.word_bonus, -_MAX_BONUS, _MAX_BONUS)
+        lexicon = _lexicon_of(settings, names) if settings.words else None
+        self._beam_options = BeamOptions(
+            names, settings.blank, settings.beam, settings.n_best_symbols, word_separator, lexicon,
+            settings.word_bonus, settings.max_symbols,
+        )  # fmt: skip
         self.reset()
 
     def feed(self, seq: int, xs: Floats, ys: Floats) -> list[Event]:
@@ -136,6 +147,8 @@ class CtcDecoder:
 
     def _fresh_search(self) -> Search:
         settings = self._settings
+        if settings.beam > 1:
+            return BeamSearch(self._beam_options)
         return GreedySearch(settings.blank, self._posteriors.size, settings.max_symbols)
 
     def _hear(self, at: int, row: Row, events: list[Event]) -> None:
@@ -181,3 +194,11 @@ def _place_of(word_separator: str, names: tuple[str, ...], blank: int) -> int:
         got = f"got {word_separator!r}"
         raise OptionError(f"decoder: expected word_separator to be a symbol's label, {got}", field="word_separator")
     return names.index(word_separator)
+
+
+def _lexicon_of(settings: CtcSettings, names: tuple[str, ...]) -> Branch:
+    """The tree of the words that there are."""
+    if settings.beam == 1 or not settings.word_separator:
+        raise OptionError("decoder: expected words with a beam above 1 and a word_separator", field="words")
+    letters = [name for i, name in enumerate(names) if i != settings.blank and name != settings.word_separator]
+    return grow(settings.words, letters)

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import msgspec
 
-from streamrnn.errors import SnapshotError
+from streamrnn.errors import OptionError, SnapshotError
 
 MAX_SEQ = 2**63 - 1
 """Largest seq that a state may hold."""
@@ -36,7 +36,7 @@ def read_record(state: bytes, form: type[R]) -> R:
     """
     try:
         record = msgspec.msgpack.decode(state, type=form)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as fault:
+    except (msgspec.MsgspecError, OptionError, ValueError, RecursionError) as fault:
         raise SnapshotError(f"the decoder's state: {fault}") from fault
     if write_record(record) != state:
         raise SnapshotError("the decoder's state: bytes that are not in their one form")
