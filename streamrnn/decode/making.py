@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from streamrnn.decode.decoder import Decoder, Facts
-from streamrnn.decode.settings import Settings
+from streamrnn.decode.sampler import Sampler
+from streamrnn.decode.settings import SamplerSettings, Settings
 from streamrnn.errors import OptionError
 
 
@@ -13,4 +14,6 @@ def make_decoder(settings: Settings, facts: Facts) -> Decoder:
     Raises:
         OptionError: a setting is out of range, or does not fit the model.
     """
+    if isinstance(settings, SamplerSettings):
+        return Sampler(settings, facts)
     raise OptionError(f"decoder: no decoder of {type(settings).__name__}")
