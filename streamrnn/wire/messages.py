@@ -129,8 +129,8 @@ class Fork(Message, frozen=True, tag="fork"):
 class Generate(Message, frozen=True, tag="generate"):
     """Let the session feed itself: frames `seq ..`, at most `n`, are tokens that its sampler draws.
 
-    Each is answered by an output with a `token` event, whose `cause` on the last one says why it is that. `stop` ends it
-    before `n`, itself included; -1: no token does.
+    Each is answered by an output with a `token` event; on the last one its `cause` says why that is the last. The token
+    `stop` ends it before `n`, itself included; -1: none does.
     """
 
     handle: Handle

@@ -1,4 +1,4 @@
-"""`generate` on the wire: its outputs, what it may not be, and a session that goes on by itself when its client is gone."""
+"""`generate` on the wire: its outputs, what is refused, and a session that goes on when its client is gone."""
 
 from __future__ import annotations
 
