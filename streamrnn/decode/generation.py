@@ -1,49 +1,41 @@
-"""What a session is asked to generate: how many tokens, drawn how, and which one ends it."""
+"""Generation: what is asked of a sampler."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+import msgspec
 
-from streamrnn.errors import OptionError
+from streamrnn.decode.ranges import check_range
 
-MAX_TOKENS = 2**31 - 1
-MAX_SEED = 2**53 - 1
+MAX_TOKENS = 1_000_000
+"""Most tokens of one generation."""
+
+MAX_SEED = 2**63 - 1
+MAX_TEMPERATURE = 1e6
 
 
-@dataclass(frozen=True)
-class Generation:
-    """Of one run of tokens.
+class Generation(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """How many tokens to draw, and how.
 
     Attributes:
-        n: most tokens, at least 1.
-        temperature: 0: always the most probable token; 1: as the model says; above: more evenly.
-        top_k: draw among so many of the most probable ones; 0: among all.
-        seed: of the draws, 0 .. 2^53 - 1; a draw depends on nothing but it, the frame's seq and the output before.
-        stop: token that ends the run, itself included; None: none does.
+        n: most tokens, 1 .. 1,000,000.
+        temperature: logits are divided by it, 0 .. 1e6; 0: the likeliest token is taken.
+        top_k: only so many of the likeliest tokens are drawn from; 0: all.
+        seed: of the draws, 0 .. 2**63 - 1.
+        stop: the token that ends it, -1: none.
 
     Raises:
-        OptionError: one is out of range.
+        OptionError: one is out of range; it names the field.
     """
 
     n: int
     temperature: float = 1.0
     top_k: int = 0
     seed: int = 0
-    stop: int | None = None
+    stop: int = -1
 
     def __post_init__(self) -> None:
-        _check("n", self.n, 1, MAX_TOKENS)
-        _check("top_k", self.top_k, 0, MAX_TOKENS)
-        _check("seed", self.seed, 0, MAX_SEED)
-        if self.stop is not None:
-            _check("stop", self.stop, 0, MAX_TOKENS)
-        if isinstance(self.temperature, bool) or not isinstance(self.temperature, int | float):
-            raise OptionError(f"temperature: expected a number of at least 0, got {self.temperature!r}")
-        if not 0.0 <= self.temperature < math.inf:
-            raise OptionError(f"temperature: expected a number of at least 0, got {self.temperature}")
-
-
-def _check(name: str, value: int, least: int, most: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        raise OptionError(f"{name}: expected an integer of {least} to {most}, got {value!r}")
+        check_range("n", self.n, 1, MAX_TOKENS)
+        check_range("temperature", self.temperature, 0.0, MAX_TEMPERATURE)
+        check_range("top_k", self.top_k, 0, 2**31 - 1)
+        check_range("seed", self.seed, 0, MAX_SEED)
+        check_range("stop", self.stop, -1, 2**31 - 1)

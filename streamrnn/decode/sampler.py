@@ -1,125 +1,161 @@
-"""Draws tokens from a session's outputs, so that it can be fed with its own."""
+"""Sampler: tokens drawn from a session's outputs, one for the next frame, until enough are drawn."""
 
 from __future__ import annotations
 
-import hashlib
 import math
-import struct
 
 import numpy as np
+from numpy.typing import NDArray
 
 from streamrnn.decode.decoder import Facts, Floats
+from streamrnn.decode.draw import draw, softmax, uniform
 from streamrnn.decode.event import Event
 from streamrnn.decode.generation import Generation
+from streamrnn.decode.posteriors import INPUTS
+from streamrnn.decode.ranges import check_choice, check_range
+from streamrnn.decode.record import MAX_SEQ, Record, check_state, read_record, write_record
 from streamrnn.decode.settings import SamplerSettings
-from streamrnn.errors import OptionError, SnapshotError
+from streamrnn.errors import UsageError
 
-_HEAD = struct.Struct("<BBqqqdqqq")
-_INPUTS = ("log", "probability", "logit")
+
+class _State(Record, tag="sampler1"):
+    """What a frame changes.
+
+    Attributes:
+        last: the head's last known output, little-endian float32; empty: none was seen.
+        generation: the one that runs, or None.
+        n_left: tokens that it may still take, the next one among them.
+        next_token: the token of frame `next_seq`, None: no generation runs.
+        next_seq: the frame that it is drawn for.
+        score: probability that the model gave the next token.
+    """
+
+    last: bytes = b""
+    generation: Generation | None = None
+    n_left: int = 0
+    next_token: int | None = None
+    next_seq: int = 0
+    score: float = 0.0
 
 
 class Sampler:
-    """Remembers the last output; once armed, has the token of the next frame drawn from it at any time.
+    """A decoder that draws: armed for frame `next_seq`, it says which token that frame must be.
 
-    Args:
-        settings: which part of the output, and what it is.
-        facts: of the model.
-
-    Attributes:
-        next_token: to be fed as frame `next_seq`; -1: it is not armed.
-
-    Raises:
-        OptionError: a setting does not fit the model.
+    A token is told (event `token`) when its frame passes by; whoever owns the session makes that frame. Its score is
+    the probability that the model itself gave it, without temperature and top_k. An output that holds NaN or +inf is
+    passed over: the next draw is from the last one that did not. Where frames go missing and `next_seq` is among them,
+    its token was not taken: the generation is over, without an event.
     """
 
     def __init__(self, settings: SamplerSettings, facts: Facts) -> None:
-        if settings.input not in _INPUTS:
-            raise OptionError(f"decoder: input: expected {', '.join(_INPUTS)}, got {settings.input!r}")
-        self._first, self._end = facts.part(settings.head)
-        self._input = settings.input
-        self._labels = facts.labels if len(facts.labels) == self._end - self._first else ()
-        self._last: Floats | None = None
-        self._generation: Generation | None = None
-        self._end_seq = 0
-        self.next_seq = 0
-        self.next_token = -1
-
-    def arm(self, seq: int, generation: Generation) -> None:
-        """Draw the token of frame `seq`, the first of a generation, from the last output.
+        """Start afresh.
 
         Raises:
-            OptionError: there is no output yet.
+            OptionError: there is no such head or input.
         """
-        if self._last is None:
-            raise OptionError("generate: expected a session that has seen a frame since its state was new")
-        self._generation, self._end_seq = generation, seq + generation.n
+        check_choice("input", settings.input, INPUTS)
+        self._is_probability = settings.input == "probability"
+        self._first, self._end = facts.part(settings.head)
+        self._names = facts.names(settings.head)
+        self._now = _State()
+
+    @property
+    def next_token(self) -> int | None:
+        """The token that frame `next_seq` must be; None: no generation runs."""
+        return self._now.next_token
+
+    @property
+    def next_seq(self) -> int:
+        """The frame that `next_token` is for."""
+        return self._now.next_seq
+
+    def arm(self, seq: int, generation: Generation) -> None:
+        """Draw the token of frame `seq` from the last output; a generation that runs is replaced.
+
+        Raises:
+            UsageError: no output was seen since the beginning or the last reset.
+            OptionError: the stop token is none of the model's.
+        """
+        if generation.stop >= len(self._names):
+            check_range("stop", generation.stop, -1, len(self._names) - 1)
+        if not self._now.last:
+            raise UsageError("generate: expected at least one frame before, to draw the first token from its output")
+        self._now.generation, self._now.n_left = generation, generation.n
         self._draw(seq)
 
     def disarm(self) -> None:
-        """Draw no more; the last output stays."""
-        self._generation, self._end_seq, self.next_seq, self.next_token = None, 0, 0, -1
+        """Stop the generation that runs, if one does."""
+        self._now = _State(self._now.last)
 
     def feed(self, seq: int, xs: Floats, ys: Floats) -> list[Event]:
-        """Take frames and their outputs, as `Decoder.feed`; a frame that was drawn here is an event."""
-        self._last = ys[-1, self._first : self._end].copy()
-        if self._generation is None or seq != self.next_seq:
-            return []
-        token = self.next_token
-        cause = "stop" if token == self._generation.stop else "length" if seq + 1 >= self._end_seq else ""
-        if cause:
-            self.disarm()
-        else:
-            self._draw(seq + 1)
-        text = self._labels[token] if self._labels else ""
-        return [Event("token", seq, text=text, token=token, cause=cause)]
+        """Take frames and their outputs, as `Decoder.feed`."""
+        events: list[Event] = []
+        for at, y in enumerate(ys[:, self._first : self._end], seq):
+            if self._logs(y) is not None:
+                self._now.last = y.astype("<f4").tobytes()
+            if self._now.next_token is not None and at >= self._now.next_seq:
+                self._pass(at, events)
+        return events
 
     def finish(self, seq: int) -> list[Event]:
-        """Nothing is open."""
+        """A generation that runs is over, without an event; what comes is heard anew."""
+        self.reset()
         return []
 
     def reset(self) -> None:
         """Be as one that has seen nothing."""
-        self.disarm()
-        self._last = None
+        self._now = _State()
 
     def state(self) -> bytes:
-        """All of the above."""
-        run = self._generation or Generation(1)
-        head = _HEAD.pack(
-            self._last is not None, self._generation is not None, self._end_seq, self.next_seq, self.next_token,
-            run.temperature, run.top_k, run.seed, -1 if run.stop is None else run.stop,
-        )  # fmt: skip
-        return head + (b"" if self._last is None else self._last.astype("<f4").tobytes())
+        """Everything that `feed` changes, and the generation that runs."""
+        return write_record(self._now)
 
     def restore(self, state: bytes) -> None:
-        """Go on from a state."""
-        size = self._end - self._first
-        if len(state) < _HEAD.size or len(state) != _HEAD.size + 4 * size * bool(state[0]):
-            raise SnapshotError("the snapshot's decoder: not a state of this sampler")
-        has_last, is_armed, end_seq, next_seq, token, temperature, top_k, seed, stop = _HEAD.unpack_from(state)
-        if is_armed and not (has_last and 0 <= token < size and 0 <= next_seq < end_seq):
-            raise SnapshotError("the snapshot's decoder: not a state of a sampler")
-        try:
-            run = Generation(max(1, end_seq - next_seq), temperature, top_k, seed, None if stop < 0 else stop)
-        except OptionError as error:
-            raise SnapshotError(f"the snapshot's decoder: {error}") from error
-        self._last = np.frombuffer(state, "<f4", offset=_HEAD.size).astype(np.float32) if has_last else None
-        self._generation = run if is_armed else None
-        self._end_seq, self.next_seq, self.next_token = end_seq, next_seq, token
+        """Go on from a state; on an error nothing has changed.
+
+        Raises:
+            SnapshotError: it is none of a decoder with these settings.
+        """
+        now, n = read_record(state, _State), len(self._names)
+        is_known = len(now.last) == 4 * n and self._logs(np.frombuffer(now.last, "<f4")) is not None
+        check_state(is_known or not now.last, "an output")
+        if now.generation is None:
+            check_state(write_record(_State(now.last)) == state, "a generation")
+        else:
+            is_drawn = now.next_token is not None and 0 <= now.next_token < n and 0.0 <= now.score <= 1.0
+            check_state(is_known and is_drawn and 0 <= now.next_seq <= MAX_SEQ, "a generation")
+            check_state(1 <= now.n_left <= now.generation.n and now.generation.stop < n, "a generation")
+        self._now = now
+
+    def _pass(self, at: int, events: list[Event]) -> None:
+        """Frame `at` went by, the armed one or one beyond it."""
+        now = self._now
+        token, generation = now.next_token, now.generation
+        assert token is not None and generation is not None
+        if at > now.next_seq:
+            self.disarm()
+            return
+        now.n_left -= 1
+        cause = "stop" if token == generation.stop else "" if now.n_left else "length"
+        events.append(Event("token", at, self._names[token], now.score, token, cause))
+        if cause:
+            self.disarm()
+        else:
+            self._draw(at + 1)
 
     def _draw(self, seq: int) -> None:
-        assert self._last is not None and self._generation is not None
-        self.next_seq, self.next_token = seq, self._drawn(seq, self._last, self._generation)
+        now, logs = self._now, self._logs(np.frombuffer(self._now.last, "<f4"))
+        generation = now.generation
+        assert logs is not None and generation is not None
+        u = uniform(generation.seed, seq)
+        token = draw(logs, generation.temperature, generation.top_k, u)
+        now.next_seq, now.next_token, now.score = seq, token, min(float(softmax(logs)[token]), 1.0)
 
-    def _drawn(self, seq: int, last: Floats, run: Generation) -> int:
-        scores = np.nan_to_num(last.astype(np.float64), nan=-math.inf, posinf=1e30)
-        if self._input == "probability":
-            scores = np.log(np.maximum(scores, 1e-300))
-        order = np.argsort(-scores, kind="stable")
-        if run.temperature == 0.0 or scores[order[0]] == -math.inf:
-            return int(order[0])
-        kept = order[: run.top_k or len(order)]
-        weights = np.exp((scores[kept] - scores[kept[0]]) / run.temperature)
-        digest = hashlib.blake2b(struct.pack("<qq", run.seed, seq), digest_size=8).digest()
-        point = (int.from_bytes(digest, "little") >> 11) / 2**53 * weights.sum()
-        return int(kept[min(np.searchsorted(np.cumsum(weights), point, side="right"), len(kept) - 1)])
+    def _logs(self, y: Floats) -> NDArray[np.float64] | None:
+        """An output of the head as logits, (n,) float64, or None where it is unknown."""
+        values = y.astype(np.float64)
+        if self._is_probability:
+            with np.errstate(divide="ignore"):
+                values = np.log(np.maximum(values, 0.0))
+        top = float(values.max())
+        return values if -math.inf < top < math.inf else None
