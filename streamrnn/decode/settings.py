@@ -167,10 +167,9 @@ def parse_settings(text: str | bytes) -> Settings:
     if len(text) > MAX_SETTINGS_CHARS:
         raise OptionError(f"decoder: expected settings of at most {MAX_SETTINGS_CHARS} characters, got {len(text)}")
     try:
-        settings: Settings = msgspec.json.decode(text, type=Settings)
+        return cast(Settings, msgspec.json.decode(text, type=Settings))
     except (msgspec.MsgspecError, ValueError) as fault:  # also those that a dataclass raises for itself
         raise OptionError(f"decoder: {fault}") from fault
-    return settings
 
 
 def settings_of(plain: Mapping[str, Any]) -> Settings:
@@ -180,10 +179,9 @@ def settings_of(plain: Mapping[str, Any]) -> Settings:
         OptionError: they are none; says where.
     """
     try:
-        settings: Settings = msgspec.convert(dict(plain), type=Settings)
+        return cast(Settings, msgspec.convert(dict(plain), type=Settings))
     except (msgspec.MsgspecError, ValueError, TypeError) as fault:
         raise OptionError(f"decoder: {fault}") from fault
-    return settings
 
 
 def plain_of(settings: Settings) -> dict[str, Any]:

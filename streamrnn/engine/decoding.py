@@ -50,7 +50,7 @@ class Decoding:
     def is_generating(self) -> bool:
         """Whether the next frame is a token that it has drawn."""
         sampler = self.sampler
-        return sampler is not None and sampler.next_token >= 0
+        return sampler is not None and sampler.next_token is not None
 
     def feed(self, seq: int, xs: FloatArray, ys: FloatArray) -> tuple[Event, ...]:
         """Take frames `seq ..`, xs (n, input_size), and their outputs ys (n, output_size)."""

@@ -13,7 +13,7 @@ import numpy as np
 from streamrnn.decode.generation import Generation
 from streamrnn.decode.sampler import Sampler
 from streamrnn.decode.settings import SamplerSettings
-from streamrnn.errors import OptionError
+from streamrnn.errors import OptionError, UsageError
 
 if TYPE_CHECKING:
     from streamrnn.engine.session import Session
@@ -51,14 +51,17 @@ def arm(session: Session, generation: Generation) -> Sampler:
         raise OptionError(f"generate: expected a session with a sampler as its decoder, {session.id!r} has none")
     if session.gaps is not None:
         raise OptionError("generate: expected a session without a gap policy, for what is drawn has no time")
-    sampler.arm(session.n_applied, generation)
+    try:
+        sampler.arm(session.n_applied, generation)
+    except UsageError as fault:  # there is no output to draw from
+        raise OptionError(fault.message) from fault
     return sampler
 
 
 def put_token(session: Session) -> int:
     """Let the token that was drawn wait as the session's next frame, unless one waits; returns how many were put."""
     sampler = sampler_of(session)
-    if sampler is None or sampler.next_token < 0 or session.n_pending:
+    if sampler is None or sampler.next_token is None or session.n_pending:
         return 0
     session.queue.append(np.array([[sampler.next_token]], np.float32))
     session.n_pending += 1
@@ -68,7 +71,7 @@ def put_token(session: Session) -> int:
 def take_token(session: Session) -> int:
     """End the generation that is under way, if one is; returns how many frames wait no longer for that."""
     sampler = sampler_of(session)
-    if sampler is None or sampler.next_token < 0:
+    if sampler is None or sampler.next_token is None:
         return 0
     sampler.disarm()
     n = session.n_pending
@@ -84,9 +87,9 @@ def generate_directly(session: Session, generation: Generation) -> list[int]:
     tokens: list[int] = []
     x = np.empty((1, 1), np.float32)
     try:
-        while sampler.next_token >= 0:
-            tokens.append(sampler.next_token)
-            x[0, 0] = sampler.next_token
+        while (token := sampler.next_token) is not None:
+            tokens.append(token)
+            x[0, 0] = token
             session.run(x)
     finally:
         sampler.disarm()

@@ -315,9 +315,7 @@ class Session:
         """
         self._engine.reset(self, warm_frames)
 
-    def generate(
-        self, n: int, temperature: float = 1.0, top_k: int = 0, seed: int = 0, stop: int | None = None
-    ) -> list[int]:
+    def generate(self, n: int, temperature: float = 1.0, top_k: int = 0, seed: int = 0, stop: int = -1) -> list[int]:
         """Feed it with its own tokens: each is drawn from the output before it and stepped, the last one too.
 
         Args:

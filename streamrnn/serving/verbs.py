@@ -129,8 +129,7 @@ def generate(hub: Hub, peer: Peer, message: Generate, now_ns: int) -> None:
     expected = session.next_seq
     if message.seq != expected:
         raise SequenceError(f"seq {message.seq} leaves a gap: expected seq {expected}", expected=expected)
-    stop = None if message.stop < 0 else message.stop
-    generation = Generation(message.n, message.temperature, message.top_k, message.seed, stop)
+    generation = Generation(message.n, message.temperature, message.top_k, message.seed, message.stop)
     hub.engine.generate(session, generation, now_ns)
     if hosted.life != LIVE:
         hub.stir(hosted, now_ns)

@@ -123,12 +123,12 @@ class TestRefusals:
             plain.generate(3)
 
     def test_before_any_frame(self, engine):
-        with pytest.raises(OptionError, match="seen a frame"):
+        with pytest.raises(OptionError, match="at least one frame"):
             engine.open("m", decoder=SAMPLER).generate(3)
 
     def test_behind_a_reset(self, session):
         session.reset()
-        with pytest.raises(OptionError, match="seen a frame"):
+        with pytest.raises(OptionError, match="at least one frame"):
             session.generate(3)
 
     def test_with_a_gap_policy(self, engine):

@@ -25,7 +25,7 @@ class Call:
     time_us: int | None = None
     n_warm: int = 0
     n: int = 0
-    draw: Draw = Draw()
+    draw: Draw | None = None
 
 
 class Oracle:
@@ -71,9 +71,9 @@ class Oracle:
             case "frames":
                 expected = [row.tobytes() for row in session.run(np.array(call.xs), call.time_us)]
             case "generate":
+                assert call.draw is not None
                 twin = session.fork()
-                draw, stop = call.draw, call.draw.stop
-                tokens = twin.generate(call.n, draw.temperature, draw.top_k, draw.seed, None if stop < 0 else stop)
+                tokens = twin.generate(call.n, *call.draw)
                 twin.close()
                 expected = [row.tobytes() for row in session.run(np.array(tokens, np.float32)[:, None])]
                 marks = call.pending.marks  # type: ignore[attr-defined]

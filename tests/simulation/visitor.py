@@ -24,7 +24,8 @@ from tests.simulation.oracle import Call, Oracle
 
 MAX_WAITING = 12
 SAMPLER = '{"kind":"sampler","input":"logit"}'
-N_TOKENS = 7
+N_TOKENS, N_DRAWN = 7, 4
+"""Tokens of the model, and those of them that can be drawn."""
 GAPS = ("none", "none", "hold", "linear", "zero", "reset_after")
 PERIOD_US, RESET_AFTER_US = 1000, 20_000
 
@@ -208,7 +209,7 @@ class Visitor:
                 pending = self.dialogue.frames(ledger, payloads, time_us)
                 oracle.note(Call("frames", pending, xs, time_us=time_us))
             case "generate":
-                stop = self._random.choice((-1, -1, self._random.randrange(N_TOKENS)))
+                stop = self._random.choice((-1, -1, self._random.randrange(N_DRAWN)))
                 draw = Draw(self._random.choice((0.0, 0.5, 1.0)), self._random.choice((0, 2)), 5, stop)
                 n = self._random.choice((1, 4, 12, 40))
                 oracle.note(Call("generate", self.dialogue.generate(ledger, n, draw), n=n, draw=draw))

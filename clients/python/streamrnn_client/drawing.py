@@ -18,11 +18,16 @@ MAX_SEED = 2**53 - 1
 
 
 class Token(NamedTuple):
-    """A token that the server drew and stepped as frame `seq`: its label, if the model has some, and its output `y`."""
+    """A token that the server drew and stepped as frame `seq`.
+
+    `text` is its label, or its id where the model has no labels; `score` the probability that the model gave it before
+    temperature and `top_k`; `y` the output that followed it.
+    """
 
     seq: int
     token: int
     text: str
+    score: float
     y: Vector
 
 
@@ -118,7 +123,7 @@ class Drawing:
         seq = pending.seq + i
         for event in pending.marks.get(i, PLAIN).events:
             if event.kind == "token":
-                return Token(seq, event.token, event.text, vector(pending.outputs[i]))
+                return Token(seq, event.token, event.text, event.score, vector(pending.outputs[i]))
         self.close()
         raise MalformedError(f"an output for seq {seq}, which was to be a token, without one")
 
