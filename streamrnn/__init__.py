@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from streamrnn.audio.audio_input import AudioInput
 from streamrnn.audio.reframer import Reframer
 from streamrnn.audio.resampler import Resampler
+from streamrnn.decode.generation import Generation
 from streamrnn.engine.engine import Engine
 from streamrnn.engine.gaps import Gaps
 from streamrnn.engine.overload import Skipped
@@ -38,6 +39,7 @@ __all__ = [
     "Engine",
     "Frontend",
     "Gaps",
+    "Generation",
     "Head",
     "Limits",
     "Model",

@@ -18,6 +18,7 @@
     |-- LimitError              a bound was reached: try later
     |   |-- CapacityError       no free slot, session or connection
     |   |-- QueueFullError      the session's queue is full
+    |   |   `-- GeneratingError frames for a session that feeds itself
     |   `-- DrainingError       the server takes no new work
     |-- ModelError              a bad artefact
     |   |-- ModelFileError      a damaged, newer or inconsistent model file
@@ -165,6 +166,10 @@ class QueueFullError(LimitError):
 
     code = "queue_full"
     scope: ClassVar[Scope] = "frame"
+
+
+class GeneratingError(QueueFullError):
+    """The session feeds itself at the moment and takes no frames; try again once it has told its last token."""
 
 
 class DrainingError(LimitError):

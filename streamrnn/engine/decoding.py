@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from streamrnn.decode.decoder import Decoder, Facts
 from streamrnn.decode.event import Event
 from streamrnn.decode.making import make_decoder
-from streamrnn.decode.settings import Settings, settings_of
+from streamrnn.decode.sampler import Sampler
+from streamrnn.decode.settings import SamplerSettings, Settings, settings_of
+from streamrnn.engine.generating import check_draws
 from streamrnn.errors import OptionError
 from streamrnn.kernels.packing import FloatArray
 
@@ -32,10 +34,23 @@ class Decoding:
     __slots__ = ("_model", "decoder", "events", "settings")
 
     def __init__(self, settings: Settings, model: Model) -> None:
+        if isinstance(settings, SamplerSettings):
+            check_draws(settings, model)
         self.settings = settings
         self._model = model
         self.decoder: Decoder = make_decoder(settings, facts_of(model))
         self.events: tuple[Event, ...] = ()
+
+    @property
+    def sampler(self) -> Sampler | None:
+        """The decoder, if it is one that draws tokens."""
+        return self.decoder if isinstance(self.decoder, Sampler) else None
+
+    @property
+    def is_generating(self) -> bool:
+        """Whether the next frame is a token that it has drawn."""
+        sampler = self.sampler
+        return sampler is not None and sampler.next_token is not None
 
     def feed(self, seq: int, xs: FloatArray, ys: FloatArray) -> tuple[Event, ...]:
         """Take frames `seq ..`, xs (n, input_size), and their outputs ys (n, output_size)."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from streamrnn.decode.generation import Generation
+from streamrnn.engine.generating import arm, put_token
 from streamrnn.engine.overload import Skipped, make_room
 from streamrnn.engine.scheduler import Output
 from streamrnn.engine.session import Session
 from streamrnn.engine.sessions import Sessions
 from streamrnn.engine.side import check_time
-from streamrnn.errors import SequenceError, SessionClosedError
+from streamrnn.errors import GeneratingError, SequenceError, SessionClosedError
 from streamrnn.kernels.packing import FloatArray
 
 
@@ -49,11 +51,14 @@ class Queued(Sessions):
             FrameError: wrong size, dtype or values, or a time that is missing, not wanted or not above the last one.
             QueueFullError: more frames than `session.max_queue_frames` would wait, and its policy is `reject`, or
                 these alone are more.
+            GeneratingError: these come behind a generation that is under way.
             SessionClosedError: it was closed.
         """
         if session.slot < 0:
             raise SessionClosedError(f"session {session.id!r} is closed")
         expected = session.next_seq
+        if session.side is not None and seq >= expected and session.is_generating:
+            raise GeneratingError(f"session {session.id!r} generates; its frames are its own until that has ended")
         if seq != expected:
             kind = "was already taken" if seq < expected else "leaves a gap"
             raise SequenceError(f"seq {seq} {kind}: expected seq {expected}", expected=expected, got=seq)
@@ -74,6 +79,21 @@ class Queued(Sessions):
             self._versions.schedulers[session.lane].add(session)
         return skipped
 
+    def generate(self, session: Session, generation: Generation, now_ns: int = 0) -> None:
+        """Let an idle session feed itself: from here on each of its outputs has a `token` event, to the last.
+
+        Every tick steps one token of it, in a batch with what else is ready, and draws the next one. Until the last
+        output, which tells the `cause`, frames of others are refused.
+
+        Raises:
+            OptionError: it has no sampler, or has seen no frame since its state was new.
+            SessionClosedError, UsageError: as `Session.require_idle`.
+        """
+        session.require_idle("generate")
+        arm(session, generation)
+        session.last_push_ns = now_ns
+        self._go_on_generating(session)
+
     def tick(self, now_ns: int = 0) -> list[Output]:
         """Step one natural batch of every lane that has frames waiting; call again while `n_pending`."""
         outputs: list[Output] = []
@@ -81,15 +101,20 @@ class Queued(Sessions):
             if scheduler.n_ready:
                 outputs += scheduler.tick()
         self._n_pending -= sum(len(output.ys) for output in outputs)
+        for output in outputs:
+            if output.events and output.session.is_generating:
+                output.session.last_push_ns = now_ns
+                self._go_on_generating(output.session)
         return outputs
 
     def finish(self, session: Session, now_ns: int = 0) -> list[Output]:
-        """Step all that waits in one session now, before other sessions."""
+        """Step all that waits in one session now, before other sessions; a generation to its end."""
         outputs: list[Output] = []
         if session.n_pending:
             scheduler = self._versions.schedulers[session.lane]
             scheduler.remove(session)
             while session.n_pending:
-                outputs.append(scheduler.run(session, self.limits.max_run_frames))
-            self._n_pending -= sum(len(output.ys) for output in outputs)
+                output = scheduler.run(session, self.limits.max_run_frames)
+                outputs.append(output)
+                self._n_pending += put_token(session) - len(output.ys)
         return outputs

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from streamrnn.decode.generation import Generation
 from streamrnn.engine.drift import norm_of
+from streamrnn.engine.generating import generate_directly
 from streamrnn.engine.queue import FrameQueue
 from streamrnn.engine.sided import run_sided
 from streamrnn.errors import FrameError, SessionClosedError, UsageError
@@ -136,6 +138,12 @@ class Session:
         decoding = None if self.side is None else self.side.decoding
         return () if decoding is None else decoding.events
 
+    @property
+    def is_generating(self) -> bool:
+        """Whether its next frame is a token that its sampler has drawn."""
+        decoding = None if self.side is None else self.side.decoding
+        return decoding is not None and decoding.is_generating
+
     def live_side(self) -> Side | None:
         """The side, dropped where the session steps the same without it."""
         if self.side is not None and self.side.is_spent:
@@ -181,8 +189,8 @@ class Session:
         self.slot = -1
         return slot
 
-    def require_idle(self, operation: str) -> None:
-        """Check that the session is open and no frame waits.
+    def require_idle(self, operation: str, *, may_generate: bool = False) -> None:
+        """Check that the session is open and no frame waits; one that was drawn may, if said so.
 
         Raises:
             SessionClosedError: it was closed.
@@ -191,6 +199,10 @@ class Session:
         if self.slot < 0:
             raise SessionClosedError(f"session {self.id!r} is closed")
         if self.queue.n_frames:
+            if self.is_generating:
+                if may_generate:
+                    return
+                raise UsageError(f"{operation}: session {self.id!r} generates; tick, finish or stop_generating first")
             waiting = f"session {self.id!r} has {self.n_pending} frames waiting"
             raise UsageError(f"{operation}: {waiting}; tick or finish first")
 
@@ -277,7 +289,7 @@ class Session:
 
     def state(self) -> FloatArray:
         """A copy of the state row, (state_size,) float32; `model.program.regions` tells what stands where."""
-        self.require_idle("state")
+        self.require_idle("state", may_generate=True)
         row: FloatArray = self.lane.arena.rows[self.slot].copy()
         return row
 
@@ -302,6 +314,28 @@ class Session:
                 and one for a gap, replaces one that is under way.
         """
         self._engine.reset(self, warm_frames)
+
+    def generate(self, n: int, temperature: float = 1.0, top_k: int = 0, seed: int = 0, stop: int = -1) -> list[int]:
+        """Feed it with its own tokens: each is drawn from the output before it and stepped, the last one too.
+
+        Args:
+            n: most tokens.
+            temperature, top_k, seed, stop: see `Generation`.
+
+        Returns:
+            The tokens: n of them, or up to `stop`, itself included.
+
+        Raises:
+            OptionError: one is out of range; or the session has no sampler, or has seen no frame since its state was
+                new.
+            SessionClosedError, UsageError: as `require_idle`.
+        """
+        self.require_idle("generate")
+        return generate_directly(self, Generation(n, temperature, top_k, seed, stop))
+
+    def stop_generating(self) -> None:
+        """End the generation that is under way, if one is; the token that waits is not stepped."""
+        self._engine.stop_generating(self)
 
     def finish_decoding(self) -> tuple[Event, ...]:
         """The recording ends here: what the decoder still has open, such as the last words. Raises as `require_idle`.

@@ -10,6 +10,7 @@ from streamrnn.engine import side_form, snapshot
 from streamrnn.engine.batch import Batch
 from streamrnn.engine.decoding import Decoding, chosen_settings
 from streamrnn.engine.gaps import Gaps
+from streamrnn.engine.generating import put_token, take_token
 from streamrnn.engine.lane import Lane
 from streamrnn.engine.overload import Overload, check_queue
 from streamrnn.engine.session import Session
@@ -134,10 +135,11 @@ class Sessions:
 
     def reset(self, session: Session, warm_frames: int = 0) -> None:
         """Return the state to its start, at once or once it has warmed up: as `Session.reset`, and raises as it."""
-        session.require_idle("reset")
+        session.require_idle("reset", may_generate=True)
         most = self.limits.max_queue_frames
         if not isinstance(warm_frames, int) or isinstance(warm_frames, bool) or not 0 <= warm_frames <= most:
             raise OptionError(f"warm_frames: expected an integer of 0 to {most}, got {warm_frames!r}")
+        self.stop_generating(session)
         if warm_frames:
             session.side = session.side or Side()
             session.side.warm_up(warm_frames)
@@ -147,6 +149,20 @@ class Sessions:
         if session.side is not None:
             session.side.start()
 
+    def stop_generating(self, session: Session) -> None:
+        """End the generation that is under way, if one is: as `Session.stop_generating`."""
+        n = take_token(session)
+        if n:
+            self._n_pending -= n
+            self._versions.schedulers[session.lane].remove(session)
+
+    def _go_on_generating(self, session: Session) -> None:
+        """Let the token wait that was drawn, if one was."""
+        n = put_token(session)
+        if n:
+            self._n_pending += n
+            self._versions.schedulers[session.lane].add(session)
+
     # ---- copies
 
     def read(self, blob: bytes) -> SnapshotRecord:
@@ -155,7 +171,7 @@ class Sessions:
 
     def snapshot(self, session: Session) -> bytes:
         """The session as bytes. Raises as `Session.require_idle`."""
-        session.require_idle("snapshot")
+        session.require_idle("snapshot", may_generate=True)
         return snapshot.encode(snapshot.record_of(session), self._snapshot_key)
 
     def capture(self, sessions: Sequence[Session]) -> list[SnapshotRecord]:
@@ -183,7 +199,7 @@ class Sessions:
     ) -> Session:
         """Open a session from a snapshot: same state, same numbering, and by law the same bits from here on.
 
-        The gap policy and a warm reset that is under way are part of the snapshot.
+        The gap policy, the decoder, and a warm reset or a generation that is under way are part of the snapshot.
 
         Args:
             blob: from `Session.snapshot`, in this process or another.
@@ -221,6 +237,7 @@ class Sessions:
         side = side_form.decode(record.decoder, lane)
         session = self._add_session(lane, session_id, max_queue_frames, overload)
         session.become(record.state, record.next_seq, side)
+        self._go_on_generating(session)
         return session
 
     # ---- parking
@@ -260,19 +277,23 @@ class Sessions:
             SnapshotError: as `restore`, or it is of another session; nothing has changed.
             SessionClosedError, UsageError: as `Session.require_idle`.
         """
-        session.require_idle("rollback")
+        session.require_idle("rollback", may_generate=True)
         record = snapshot.decode(blob, self._snapshot_key)
         if record.session_id != session.id or record.model_digest != session.model.digest:
             of = f"session {record.session_id!r} of model {record.model_digest[:12]}..."
             raise SnapshotError(f"expected a snapshot of session {session.id!r}, got one of {of}")
         record.check_fits(session.model)
-        session.become(record.state, record.next_seq, side_form.decode(record.decoder, session.lane))
+        side = side_form.decode(record.decoder, session.lane)
+        self.stop_generating(session)
+        session.become(record.state, record.next_seq, side)
+        self._go_on_generating(session)
         self._batch = None  # it may hold the session, as one with another side
 
     def fork(self, session: Session, session_id: str | None = None) -> Session:
         """A second session with the same state, numbering and options. Raises as `Session.require_idle` and `open`."""
-        session.require_idle("fork")
+        session.require_idle("fork", may_generate=True)
         twin = self._add_session(session.lane, session_id, session.max_queue_frames, session.overload)
         row = session.lane.arena.rows[session.slot]
-        twin.become(row, session.next_seq, None if session.side is None else session.side.copy())
+        twin.become(row, session.n_applied, None if session.side is None else session.side.copy())
+        self._go_on_generating(twin)
         return twin

@@ -140,10 +140,10 @@ class Side:
         self.n_warm, self.shadow = n_frames, None
 
     def start(self) -> None:
-        """Be as in a session that has seen no frame; those that wait still do."""
+        """Be as in a session that has seen no frame; those that wait still do, and what is drawn goes on from there."""
         self.warm_up(0)
         self.time_us, self.frame, self.is_new = None, None, False
-        if self.decoding is not None:
+        if self.decoding is not None and not self.decoding.is_generating:
             self.decoding.reset()
 
     def _judge(self, session: Session, time_us: int | None) -> tuple[int, bool]:

@@ -61,12 +61,12 @@ class SnapshotRecord(NamedTuple):
 
 
 def record_of(session: Session) -> SnapshotRecord:
-    """What a snapshot of an idle session holds; its state is not copied."""
+    """What a snapshot of a session holds in which no frame waits but one that was drawn; its state is not copied."""
     return SnapshotRecord(
         model_digest=session.model.digest,
         session_id=session.id,
         epoch=session.epoch,
-        next_seq=session.next_seq,
+        next_seq=session.n_applied,
         state=session.lane.arena.rows[session.slot],
         decoder=side_form.encode(session.side),
     )

@@ -116,6 +116,8 @@ class Hub(Lives):
             piece = Piece(seq, n, ys.tobytes(), filled, was_reset, events=events)
             hosted.ring.add(piece)
             n_outputs += n
+            if events:
+                self.tally.n_frames += sum(event.kind == "token" for event in events)
             if seq + n > hosted.mark_seq:
                 mark(hosted, seq + n)
             peer = hosted.peer

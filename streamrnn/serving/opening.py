@@ -68,7 +68,9 @@ def _copy(
     hub: Hub, peer: Peer, message: Restore | Fork, handle: int, snapshot: bytes, terms: Terms, now_ns: int
 ) -> None:
     def make() -> Session:
-        return hub.engine.restore(snapshot, session_id=message.session_id or _new_id(hub, message, snapshot))
+        session = hub.engine.restore(snapshot, session_id=message.session_id or _new_id(hub, message, snapshot))
+        session.stop_generating()  # bytes from a client start nothing that it did not ask for
+        return session
 
     _begin(hub, peer, message, handle, make, terms, now_ns)
 

@@ -32,7 +32,7 @@ class Tally:
     """Totals since the start.
 
     Attributes:
-        n_frames: frames accepted.
+        n_frames: frames accepted, and those that sessions fed themselves with.
         n_outputs: frames answered.
         n_ticks: scheduler passes that stepped something.
         batch: sessions stepped in a tick.

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from streamrnn.errors import FrameError, SequenceError, SessionClosedError, StreamrnnError
+from streamrnn.decode.generation import Generation
+from streamrnn.errors import FrameError, GeneratingError, OptionError, SequenceError, SessionClosedError, StreamrnnError
 from streamrnn.serving.hosted import Hosted
 from streamrnn.serving.life import LIVE
 from streamrnn.serving.opening import fork, live, open_session, restore
@@ -21,6 +22,7 @@ from streamrnn.wire.messages import (
     Fork,
     Frame,
     Frames,
+    Generate,
     Open,
     Reset,
     Restore,
@@ -73,6 +75,10 @@ def _push(hub: Hub, peer: Peer, hosted: Hosted, message: Frame, now_ns: int) -> 
     assert session is not None
     try:
         skipped = hub.engine.push(session, message.seq, message.payload, now_ns, message.time_us)
+    except GeneratingError:  # these stand behind what it was told to generate
+        hub.finish(hosted, now_ns)
+        _push(hub, peer, hosted, message, now_ns)
+        return
     except SequenceError as fault:
         n_known = session.next_seq - message.seq
         if n_known <= 0:
@@ -107,6 +113,28 @@ def _repeat(hub: Hub, peer: Peer, hosted: Hosted, seq: int, n: int, fault: Seque
     hub.dirty[peer] = None
 
 
+def generate(hub: Hub, peer: Peer, message: Generate, now_ns: int) -> None:
+    """Let a session feed itself, after the frames sent before; one that it has begun already goes on by itself."""
+    hosted = live(peer, message.handle, "generate")
+    if message.n > hosted.window:
+        raise OptionError(
+            f"n: expected at most {hosted.window}, what the session may leave unanswered, got {message.n}"
+        )
+    next_seq = hosted.next_seq
+    if message.seq < next_seq:
+        known = SequenceError(f"seq {message.seq} was already taken: expected seq {next_seq}", expected=next_seq)
+        _repeat(hub, peer, hosted, message.seq, min(message.n, next_seq - message.seq), known)
+        return
+    session = hub.finish(hosted, now_ns)
+    expected = session.next_seq
+    if message.seq != expected:
+        raise SequenceError(f"seq {message.seq} leaves a gap: expected seq {expected}", expected=expected)
+    generation = Generation(message.n, message.temperature, message.top_k, message.seed, message.stop)
+    hub.engine.generate(session, generation, now_ns)
+    if hosted.life != LIVE:
+        hub.stir(hosted, now_ns)
+
+
 def reset(hub: Hub, peer: Peer, message: Reset, now_ns: int) -> None:
     """Return a session's state to its start, after the frames sent before."""
     hosted = live(peer, message.handle, "reset")
@@ -135,6 +163,7 @@ def rollback(hub: Hub, peer: Peer, message: Rollback, now_ns: int) -> None:
     hosted = live(peer, message.handle, "rollback")
     session = hub.finish(hosted, now_ns)
     session.rollback(message.payload)
+    session.stop_generating()  # bytes from a client start nothing that it did not ask for
     hosted.turn_back()
     hub.note_change(hosted)
     peer.send(Ack(message.handle, "rollback", session.applied_seq, hosted.durable_seq))
@@ -168,6 +197,7 @@ VERBS: Mapping[type, tuple[order.Event, Verb]] = {
     Flush: ("flush", flush),
     Snapshot: ("snapshot", snapshot),
     Rollback: ("rollback", rollback),
+    Generate: ("generate", generate),
     Close: ("close", close),
 }
 """Type of message -> its event in `wire.order`, and what it does."""

@@ -126,6 +126,22 @@ class Fork(Message, frozen=True, tag="fork"):
     session_id: str | None = None
 
 
+class Generate(Message, frozen=True, tag="generate"):
+    """Let the session feed itself: frames `seq ..`, at most `n`, are tokens that its sampler draws.
+
+    Each is answered by an output with a `token` event; on the last one its `cause` says why that is the last. The token
+    `stop` ends it before `n`, itself included; -1: none does.
+    """
+
+    handle: Handle
+    seq: Seq
+    n: Count
+    temperature: Annotated[float, Meta(ge=0.0)] = 1.0
+    top_k: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
+    seed: Natural = 0
+    stop: Annotated[int, Meta(ge=-1, le=2**31 - 1)] = -1
+
+
 class Close(Message, frozen=True, tag="close"):
     """End a session after the frames sent before; answered by `closed`."""
 
@@ -292,7 +308,7 @@ class Closed(Message, frozen=True, tag="closed"):
     n_frames: Annotated[int, Meta(ge=0)]
 
 
-ClientMessage = Open | Frame | Frames | Reset | Flush | Snapshot | Restore | Rollback | Fork | Close
+ClientMessage = Open | Frame | Frames | Reset | Flush | Snapshot | Restore | Rollback | Fork | Generate | Close
 ServerMessage = Opened | Output | Outputs | Skipped | Ack | Snapshotted | Event | Error | GoAway | Closed
 
 PROTOCOLS = ("streamrnn.v1.msgpack", "streamrnn.v1.json")

@@ -14,7 +14,12 @@ from streamrnn.server.app import Server
 from tests.client.shells import AioShell, Shell, SyncShell
 from tests.serving.small_models import gru_model, lstm_model, token_model
 
-MODELS: dict[str, Model] = {"vad": lstm_model(), "gru": gru_model(), "text": token_model()}
+MODELS: dict[str, Model] = {
+    "vad": lstm_model(),
+    "gru": gru_model(),
+    "text": token_model(),
+    "abc": token_model(3, 3, labels="abc"),
+}
 READY_S = 60.0
 
 

@@ -98,6 +98,14 @@ class _Threaded:
                 return
             yield output
 
+    async def generate(self, *args: Any, **options: Any) -> AsyncIterator[Any]:
+        tokens = self.inner.generate(*args, **options)
+        while True:
+            token = await asyncio.to_thread(next, tokens, None)
+            if token is None:
+                return
+            yield token
+
     async def __aenter__(self) -> Any:
         self.inner.__enter__()
         return self

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from streamrnn.decode.settings import SamplerSettings
 from streamrnn.engine.engine import Engine
+from streamrnn.engine.session import Session
 from streamrnn.errors import StreamrnnError
 from streamrnn.limits import Limits
 from streamrnn.model.model import Model
@@ -62,6 +64,21 @@ def offline(name: str, xs: Any) -> Any:
     engine = Engine(limits=LIMITS)
     engine.add_model(name, MODELS[name])
     return engine.open(name).run(xs)
+
+
+def f32_frames(values: Sequence[float]) -> bytes:
+    """Frames of one value each, as a payload."""
+    return np.array(values, np.float32).tobytes()
+
+
+def token_session(prompt: Sequence[float], engine: Engine | None = None, session_id: str | None = None) -> Session:
+    """A session alone that draws tokens, and has seen the prompt."""
+    if engine is None:
+        engine = Engine(limits=LIMITS)
+        engine.add_model("token", MODELS["token"])
+    session = engine.open("token", session_id, decoder=SamplerSettings(input="logit"))
+    session.run(np.array(prompt, np.float32)[:, None])
+    return session
 
 
 class Caller:

@@ -38,11 +38,11 @@ def gru_model(input_size: int = 3, hidden_size: int = 5, seed: int = 2) -> Model
     return build(Spec(nodes, "cell"), seed)
 
 
-def token_model(n_tokens: int = 7, hidden_size: int = 4, seed: int = 3) -> Model:
-    """An embedding and a GRU over token ids."""
+def token_model(n_tokens: int = 7, hidden_size: int = 4, seed: int = 3, labels: str = "") -> Model:
+    """An embedding and a GRU over token ids, whose outputs may have labels."""
     nodes = (
         Node("x", "input", 1, n_tokens=n_tokens),
         Node("table", "embedding", 3, ("x",), n_tokens=n_tokens),
         Node("cell", "gru", hidden_size, ("table",)),
     )
-    return build(Spec(nodes, "cell"), seed)
+    return build(Spec(nodes, "cell"), seed, Card(labels=tuple(labels)) if labels else None)

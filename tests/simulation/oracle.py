@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from streamrnn_client.losses import SessionLostError
-from streamrnn_client.pending import Pending
+from streamrnn_client.pending import Draw, Pending
 
 from streamrnn.decode.settings import Settings
 from streamrnn.engine.gaps import Gaps
@@ -25,6 +25,8 @@ class Call:
     snapshot: bytes = b""
     time_us: int | None = None
     n_warm: int = 0
+    n: int = 0
+    draw: Draw | None = None
 
 
 class Oracle:
@@ -35,12 +37,20 @@ class Oracle:
         self.calls: list[Call] = []
         self.gaps: Gaps | None = None
         self.decoder: Settings | None = None
+        self.model = ""
         self.forking: Pending | None = None
         self.is_frail = False
 
     def twin(self) -> Oracle:
         """That of a session that goes on from where this one stands."""
         return Oracle((*self.before, *self.calls))
+
+    @property
+    def can_generate(self) -> bool:
+        """Whether a frame has been seen since the state was new, however a rollback may have turned out."""
+        kinds = [call.kind for call in (*self.before, *self.calls)]
+        last = max((i for i, kind in enumerate(kinds) if kind in ("reset", "rollback")), default=-1)
+        return self.model == "text" and "frames" in kinds[last + 1 :]
 
     def note(self, call: Call) -> None:
         """Note a call, in the order of calling."""
@@ -63,6 +73,14 @@ class Oracle:
             case "frames":
                 expected = [row.tobytes() for row in session.run(np.array(call.xs), call.time_us)]
                 got, expected = (got, told_with(call.pending)), (expected, told(session.last_events))
+            case "generate":
+                assert call.draw is not None
+                twin = session.fork()
+                tokens = twin.generate(call.n, *call.draw)
+                twin.close()
+                expected = [row.tobytes() for row in session.run(np.array(tokens, np.float32)[:, None])]
+                marks = call.pending.marks  # type: ignore[attr-defined]
+                got, expected = (got, [marks[i].events[0].token for i in range(len(got))]), (expected, tokens)
             case "reset":
                 session.reset(call.n_warm)
                 expected = session.applied_seq

@@ -13,7 +13,7 @@ from streamrnn_client.errors import StreamrnnClientError
 from streamrnn_client.ledger import Ledger
 from streamrnn_client.losses import ConnectError, ConnectionLostError
 from streamrnn_client.options import Options
-from streamrnn_client.pending import Pending
+from streamrnn_client.pending import Draw, Pending
 from streamrnn_client.reconnector import Reconnector
 
 from streamrnn.decode.settings import parse_settings
@@ -24,6 +24,9 @@ from tests.simulation.house import SimulatedServer
 from tests.simulation.oracle import Call, Oracle
 
 MAX_WAITING = 12
+SAMPLER = '{"kind":"sampler","input":"logit"}'
+N_TOKENS, N_DRAWN = 7, 4
+"""Tokens of the model, and those of them that can be drawn."""
 GAPS = ("none", "none", "hold", "linear", "zero", "reset_after")
 PERIOD_US, RESET_AFTER_US = 1000, 20_000
 DECODERS = (
@@ -104,7 +107,8 @@ class Visitor:
     def _twice_at_times(self, receive: Any) -> Any:
         def take(message: bytes) -> None:
             receive(message)
-            if b"\xa5frame" in message[:20] and self._random.random() < self._duplicate_rate:
+            is_of_frames = b"\xa5frame" in message[:20] or b"\xa8generate" in message[:20]
+            if is_of_frames and self._random.random() < self._duplicate_rate:
                 receive(message)
 
         return take
@@ -146,6 +150,8 @@ class Visitor:
     # ---- the script
 
     def _open(self) -> Pending:
+        if self._random.random() < 0.3:
+            return self.dialogue.open("text", None, m.Open(0, "text", decoder=SAMPLER))
         gap: Any = self._random.choice(GAPS)
         decoder = self._random.choice(DECODERS)
         asked = m.Open(
@@ -173,7 +179,7 @@ class Visitor:
                 oracle.note(Call("fork", fork))
 
     def _begin(self, ledger: Ledger, oracle: Oracle) -> None:
-        oracle.gaps = gaps_of(ledger.asked)
+        oracle.gaps, oracle.model = gaps_of(ledger.asked), ledger.opened.model
         oracle.decoder = None if ledger.asked.decoder == "none" else parse_settings(ledger.asked.decoder)
         oracle.is_frail = ledger.opened.durable_seq < ledger.opened.next_seq - 1
         self.oracles.append(oracle)
@@ -202,19 +208,26 @@ class Visitor:
     def _make(self, ledger: Ledger, oracle: Oracle) -> None:
         waiting = [call for call in oracle.calls if not call.pending.done]
         kind = self._random.choices(
-            ("frames", "reset", "flush", "snapshot", "rollback", "fork"), (40, 2, 2, 2, 1, 0.3)
+            ("frames", "generate", "reset", "flush", "snapshot", "rollback", "fork"), (40, 20, 2, 2, 2, 1, 0.3)
         )[0]
+        if kind == "generate" and not oracle.can_generate:
+            kind = "frames"
         blobs = [call.pending.value for call in oracle.calls if call.kind == "snapshot" and call.pending.done]
         if kind == "rollback" and not blobs:
             kind = "frames"
         match kind:
             case "frames":
                 n = self._random.randint(1, 4)
-                xs = np.array([self._random.gauss(0, 1) for _ in range(3 * n)], np.float32).reshape(n, 3)
+                xs = self._frames(n, oracle.model)
                 payloads = [row.tobytes() for row in xs]
                 time_us = None if oracle.gaps is None else self._next_time(n)
                 pending = self.dialogue.frames(ledger, payloads, time_us)
                 oracle.note(Call("frames", pending, xs, time_us=time_us))
+            case "generate":
+                stop = self._random.choice((-1, -1, self._random.randrange(N_DRAWN)))
+                draw = Draw(self._random.choice((0.0, 0.5, 1.0)), self._random.choice((0, 2)), 5, stop)
+                n = self._random.choice((1, 4, 12, 40))
+                oracle.note(Call("generate", self.dialogue.generate(ledger, n, draw), n=n, draw=draw))
             case "reset":
                 n_warm = self._random.choice((0, 0, 3))
                 oracle.note(Call("reset", self.dialogue.reset(ledger, n_warm), n_warm=n_warm))
@@ -230,6 +243,12 @@ class Visitor:
             case "fork" if not waiting:
                 oracle.forking = self.dialogue.fork(ledger)
         self.send()
+
+    def _frames(self, n: int, model: str) -> Any:
+        """Frames (n, input_size) float32."""
+        if model == "text":
+            return np.array([[self._random.randrange(N_TOKENS)] for _ in range(n)], np.float32)
+        return np.array([self._random.gauss(0, 1) for _ in range(3 * n)], np.float32).reshape(n, 3)
 
     def _next_time(self, n_frames: int) -> int:
         """When the next frames were sampled; some before them may be missing."""

@@ -13,7 +13,7 @@ from streamrnn.engine.engine import Engine
 from streamrnn.limits import Limits
 from streamrnn.model.model import Model
 from streamrnn.stores import MemoryStore
-from tests.serving.small_models import lstm_model
+from tests.serving.small_models import lstm_model, token_model
 from tests.simulation.clock import Clock
 from tests.simulation.house import FlakyStore, SimulatedServer
 from tests.simulation.visitor import Visitor
@@ -32,6 +32,7 @@ class Report:
     seed: int
     faults: list[str] = field(default_factory=list)
     n_outputs: int = 0
+    n_generated: int = 0
     n_crashes: int = 0
     n_cuts: int = 0
     n_reconnects: int = 0
@@ -39,9 +40,9 @@ class Report:
 
 
 @cache
-def model() -> Model:
-    """The net that every world serves."""
-    return lstm_model()
+def models() -> dict[str, Model]:
+    """The nets that every world serves: one of values, and one that feeds itself with tokens."""
+    return {"net": lstm_model(), "text": token_model()}
 
 
 class Ear(logging.Handler):
@@ -68,8 +69,7 @@ class World:
         self.has_store = random.random() < 0.85
         self.store = FlakyStore(self.memory, random, random.choice((0.0, 0.0, 0.1, 0.5))) if self.has_store else None
         n_servers = random.choice((1, 2)) if self.has_store else 1
-        models = {"net": model()}
-        self.servers = [SimulatedServer(self.clock, random, models, LIMITS, self.store) for _ in range(n_servers)]
+        self.servers = [SimulatedServer(self.clock, random, models(), LIMITS, self.store) for _ in range(n_servers)]
         options = Options(reconnect_timeout_s=10**6, reconnect_first_s=0.01, reconnect_max_s=0.2)
         duplicate_rate = random.choice((0.0, 0.1))
         self.visitors = [
@@ -121,12 +121,13 @@ class World:
             report.faults.append(f"not done after {LIMIT_MS} ms")
         for visitor in self.visitors:
             for oracle in visitor.oracles:
-                engine = Engine(limits=Limits(max_sessions=1))
-                engine.add_model("net", model())
-                report.faults += oracle.faults(
-                    engine.open("net", session_id="alone", gaps=oracle.gaps, decoder=oracle.decoder)
-                )
-                report.n_outputs += sum(len(call.xs) for call in oracle.calls if call.kind == "frames")
+                engine = Engine(limits=Limits(max_sessions=2))
+                engine.add_model(oracle.model, models()[oracle.model])
+                alone = engine.open(oracle.model, session_id="alone", gaps=oracle.gaps, decoder=oracle.decoder)
+                report.faults += oracle.faults(alone)
+                answered = [call for call in oracle.calls if call.kind in ("frames", "generate")]
+                report.n_outputs += sum(len(call.pending.value or ()) for call in answered)
+                report.n_generated += sum(call.kind == "generate" for call in answered)
         return report
 
     def _counts(self) -> Report:

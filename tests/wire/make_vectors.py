@@ -49,6 +49,8 @@ CLIENT: dict[str, m.ClientMessage] = {
     "rollback": m.Rollback(1, bytes(range(8))),
     "fork": m.Fork(1, 2),
     "fork with a session id": m.Fork(1, 2, "twin"),
+    "generate": m.Generate(1, 3, 20),
+    "generate with every option": m.Generate(1, 70_000, 64, 0.75, 40, 2**53 - 1, 10),
     "close": m.Close(1),
 }
 
@@ -87,6 +89,10 @@ SERVER: dict[str, m.ServerMessage] = {
             m.OutputEvent("partial", 3, "one"),
             m.OutputEvent("final", 4, "one two", 0.5, -1, "rule2", (m.Word("one", 0, 2, 0.5), m.Word("two", 3, 3))),
         ),
+    ),
+    "output with tokens": m.Output(
+        *(1, 3, f32(0.5, -0.25, 1.0, 2.0), 2, 0, False),
+        (m.OutputEvent("token", 3, "größe", 0.0, 1), m.OutputEvent("token", 4, "", 0.0, 0, "length")),
     ),
     "skipped": m.Skipped(1, 3, 5, True),
     "skipped without a step": m.Skipped(1, 3, 5, False),

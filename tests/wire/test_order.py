@@ -12,7 +12,7 @@ from streamrnn.wire.messages import ClientMessage
 
 TAGS = {kind.__struct_config__.tag for kind in ClientMessage.__args__}
 OPENING = {"open", "restore", "fork_into"}
-USING = {"frame", "frames", "reset", "flush", "snapshot", "rollback", "fork", "close"}
+USING = {"frame", "frames", "reset", "flush", "snapshot", "rollback", "fork", "generate", "close"}
 
 
 def test_every_message_of_a_client_is_an_event():

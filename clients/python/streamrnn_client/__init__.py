@@ -3,6 +3,7 @@
 from streamrnn_client import sync
 from streamrnn_client.aio.client import Client, connect
 from streamrnn_client.aio.session import Session
+from streamrnn_client.drawing import Token
 from streamrnn_client.errors import (
     CapacityError,
     ClientClosedError,
@@ -86,6 +87,7 @@ __all__ = [
     "StreamrnnClientError",
     "TakenOverError",
     "Timed",
+    "Token",
     "TokenError",
     "UnknownModelError",
     "UnknownSessionError",

@@ -12,7 +12,7 @@ from streamrnn_client.errors import DrainingError, FrameError, OptionError, Over
 from streamrnn_client.floats import FLOAT_BYTES, Values, pack
 from streamrnn_client.ledger import Ledger
 from streamrnn_client.options import Options
-from streamrnn_client.pending import Kept, Pending, PendingAsk, PendingFrames
+from streamrnn_client.pending import Draw, Drawn, Kept, Pending, PendingAsk, PendingFrames
 from streamrnn_client.table import Table
 
 
@@ -87,6 +87,7 @@ class Calls:
             time_us: when the first was sampled, where the session has a `gap` policy; the others are a period apart.
         """
         ledger.check_live()
+        ledger.check_turn()
         self._check_usable()
         self._check_count(len(payloads))
         time_us = ledger.checked_time(time_us)
@@ -94,6 +95,22 @@ class Calls:
         encoded = self._encoded(m.Frame(ledger.handle, ledger.next_seq, payload, n, time_us))
         pending = ledger.take(payload, n, time_us)
         if not ledger.course.unsent:  # else it waits there, behind others or alone
+            self.outbox.append(encoded)
+        return pending
+
+    def generate(self, ledger: Ledger, n: int, draw: Draw) -> PendingFrames:
+        """Let a session feed itself with at most `n` tokens, which is at most its window.
+
+        Its value is the list of the outputs' bytes; each has a `token` event in `marks`. The waiter is called whenever
+        there are more. What is sent behind it waits until it is answered.
+        """
+        ledger.check_live()
+        self._check_usable()
+        if ledger.opened.decoder != "sampler":
+            raise OptionError("expected a session that was opened with decoder={'kind': 'sampler'}")
+        encoded = self._encoded(m.Generate(ledger.handle, ledger.next_seq, n, *draw))
+        pending = ledger.draw(draw, n)
+        if not ledger.course.unsent:
             self.outbox.append(encoded)
         return pending
 
@@ -114,6 +131,7 @@ class Calls:
             raise FrameError("expected one time for each session")
         for i, ledger in enumerate(ledgers):
             ledger.check_live()
+            ledger.check_turn()
             times[i] = ledger.checked_time(times[i], is_columnar=True)
         self._check_usable()
         ahead: dict[int, int] = {}
@@ -184,6 +202,8 @@ class Calls:
             raise OptionError(f"expected 1 to {self.options.max_chunk_frames} frames a message, got {n}", scope="frame")
 
 
-def frame_of(ledger: Ledger, kept: Kept) -> m.Frame:
-    """The message in which kept frames go."""
+def frame_of(ledger: Ledger, kept: Kept) -> m.Frame | m.Generate:
+    """The message in which kept frames go, or that lets the server draw them."""
+    if isinstance(kept, Drawn):
+        return m.Generate(ledger.handle, kept.seq, kept.n, *kept.draw)
     return m.Frame(ledger.handle, kept.seq, kept.payload, kept.n, kept.time_us)

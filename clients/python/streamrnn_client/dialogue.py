@@ -30,7 +30,7 @@ from streamrnn_client.intake import Intake
 from streamrnn_client.ledger import Ledger
 from streamrnn_client.losses import is_passing
 from streamrnn_client.options import Options
-from streamrnn_client.pending import Kept, PendingAsk
+from streamrnn_client.pending import Drawn, Kept, PendingAsk
 from streamrnn_client.table import Event
 
 
@@ -139,4 +139,5 @@ class Dialogue(Calls):
     def _send_due(self, ledger: Ledger) -> None:
         limit = ledger.opened.max_queue_frames or self.options.max_chunk_frames
         while (entry := ledger.course.next_due(limit)) is not None:
-            self._send(frame_of(ledger, entry) if isinstance(entry, Kept) else entry.message)
+            if not (isinstance(entry, Drawn) and entry.goes_on):
+                self._send(frame_of(ledger, entry) if isinstance(entry, Kept) else entry.message)

@@ -6,6 +6,7 @@ from the server, whatever is taken waits in `course`, to be sent when it has bee
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import replace
 
 from streamrnn_client.course import Course
@@ -14,12 +15,13 @@ from streamrnn_client.errors import (
     OptionError,
     SessionClosedError,
     StreamrnnClientError,
+    UsageError,
 )
 from streamrnn_client.log import Log
 from streamrnn_client.losses import SessionLostError
-from streamrnn_client.messages import Close, Fork, Message, Open, Opened
+from streamrnn_client.messages import Close, Fork, Message, Open, Opened, OutputEvent
 from streamrnn_client.owed import Owed
-from streamrnn_client.pending import PLAIN, Kept, Mark, Pending, PendingAsk, PendingFrames
+from streamrnn_client.pending import PLAIN, Draw, Drawn, Kept, Mark, Pending, PendingAsk, PendingFrames
 
 MAX_REPLAY_BYTES = 4 * 1024 * 1024
 MAX_TIME_US = 2**53 - 1
@@ -60,6 +62,7 @@ class Ledger:
         self.course = Course(opened.next_seq, self.log.owes)
         self.ended: StreamrnnClientError | None = None
         self.last_error: StreamrnnClientError | None = None
+        self._turn: weakref.ReferenceType[object] | None = None
 
     @property
     def n_unanswered(self) -> int:
@@ -85,13 +88,41 @@ class Ledger:
 
     def take(self, payload: bytes, n: int = 1, time_us: int | None = None) -> PendingFrames:
         """Number `n` frames that are about to be sent."""
-        kept = Kept(self.next_seq, n, payload, time_us)
+        return self._take(Kept(self.next_seq, n, payload, time_us))
+
+    def draw(self, draw: Draw, n: int) -> PendingFrames:
+        """Number the frames that the server is about to be asked to draw, as if they were `n`."""
+        return self._take(Drawn(self.next_seq, n, draw))
+
+    def _take(self, kept: Kept) -> PendingFrames:
         pending = PendingFrames(kept=kept)
         self.next_seq = kept.end
         self.owed.frames.append(pending)
         self.log.append(kept)
         self.course.add(kept)
         return pending
+
+    def take_turn(self, owner: object) -> None:
+        """From now on only `owner` may send frames, for as long as it stands.
+
+        Raises:
+            UsageError: another one has the turn.
+        """
+        self.check_turn()
+        self._turn = weakref.ref(owner)
+
+    def leave_turn(self, owner: object) -> None:
+        """All may send frames again."""
+        if self._turn is not None and self._turn() is owner:
+            self._turn = None
+
+    def check_turn(self) -> None:
+        """Raises:
+        UsageError: the session generates, and its frames are its own meanwhile.
+        """
+        if self._turn is not None and self._turn() is not None:
+            said = "expected no frames while the session generates: iterate to the end, or close the iterator"
+            raise UsageError(said, scope="frame", handle=self.handle)
 
     def ask(self, message: Message) -> PendingAsk:
         """Note a message other than frames that is about to be sent."""
@@ -125,6 +156,7 @@ class Ledger:
             outputs = outputs[first - seq :]
             mark = mark if mark.is_stepped is not None else _behind(mark, first)
         if outputs:
+            self._look_for_ends(mark.events)
             self.owed.answer(first, outputs, mark, settled)
             self.answered_seq = end - 1
             if mark.is_stepped is None:
@@ -133,6 +165,16 @@ class Ledger:
                 self.n_skipped += len(outputs)
         self.course.hear(end - 1)
         self._trim()
+
+    def _look_for_ends(self, events: tuple[OutputEvent, ...]) -> None:
+        """Where tokens were drawn, the last one says so: there may be fewer than asked for, and all behind moves up."""
+        for event in events:
+            drawn = self.owed.drawn_at(event.seq) if event.kind == "token" and event.cause else None
+            if drawn is not None and event.seq + 1 < drawn.end:
+                end = event.seq + 1
+                self.next_seq -= drawn.end - end
+                self.log.shorten(drawn, end)
+                self.course.shorten(end)
 
     def refuse(self, error: StreamrnnClientError, settled: list[Pending] | None = None) -> PendingFrames:
         """The frames of the message that began at `error.seq` were not taken; what waits behind them fails as well.

@@ -11,7 +11,7 @@ from collections import deque
 from itertools import islice
 
 from streamrnn_client.messages import Rollback
-from streamrnn_client.pending import Entry, Kept, PendingAsk
+from streamrnn_client.pending import Drawn, Entry, Kept, PendingAsk
 
 
 class Log:
@@ -72,6 +72,18 @@ class Log:
         rollback.position = self.first_seq = seq
         self.base = rollback
         self.is_torn = False
+
+    def shorten(self, drawn: Drawn, end: int) -> None:
+        """What was drawn ended before frame `end`; what stands behind it is numbered from there."""
+        n_back = drawn.end - end
+        drawn.shorten(end)
+        is_behind = False
+        for entry in self.entries:
+            if is_behind and isinstance(entry, Kept):
+                entry.renumber(entry.seq - n_back)
+            elif is_behind and isinstance(entry, PendingAsk):
+                entry.position -= n_back
+            is_behind = is_behind or entry is drawn
 
     def drop_before(self, rollback: PendingAsk) -> None:
         """Everything before it is of no more use."""

@@ -150,6 +150,20 @@ class Fork(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class Generate(Message):
+    """Let the session feed itself with at most `n` tokens, frames `seq ..`, up to `stop`."""
+
+    type: ClassVar[str] = "generate"
+    handle: Handle
+    seq: Seq
+    n: Count
+    temperature: float = 1.0
+    top_k: Annotated[int, Range(0, 2**31 - 1)] = 0
+    seed: Time = 0
+    stop: Annotated[int, Range(-1, 2**31 - 1)] = -1
+
+
+@dataclass(frozen=True, slots=True)
 class Close(Message):
     """End a session."""
 
@@ -334,10 +348,10 @@ class Closed(Message):
     n_frames: Natural
 
 
-ClientMessage = Open | Frame | Frames | Reset | Flush | Snapshot | Restore | Rollback | Fork | Close
+ClientMessage = Open | Frame | Frames | Reset | Flush | Snapshot | Restore | Rollback | Fork | Generate | Close
 ServerMessage = Opened | Output | Outputs | Skipped | Ack | Snapshotted | Event | Error | GoAway | Closed
 ALL: tuple[type[Message], ...] = (
-    *(Open, Frame, Frames, Reset, Flush, Snapshot, Restore, Rollback, Fork, Close),
+    *(Open, Frame, Frames, Reset, Flush, Snapshot, Restore, Rollback, Fork, Generate, Close),
     *(Opened, Output, Outputs, Skipped, Ack, Snapshotted, Event, Error, GoAway, Closed),
 )
 """Every message of v1, those of the client first."""

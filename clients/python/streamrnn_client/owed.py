@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from streamrnn_client.errors import MalformedError, SequenceError, StreamrnnClientError
-from streamrnn_client.pending import PLAIN, Mark, Pending, PendingAsk, PendingFrames
+from streamrnn_client.pending import PLAIN, Drawn, Mark, Pending, PendingAsk, PendingFrames
 
 
 class Owed:
@@ -27,6 +27,8 @@ class Owed:
     def answer(self, seq: int, outputs: list[bytes], mark: Mark, settled: list[Pending]) -> None:
         """The outputs of frames `seq ..` arrived; appends to `settled` the messages that are complete with them.
 
+        One whose tokens are drawn is appended whenever there are more of them.
+
         Raises:
             MalformedError: they are not the next outputs due; those before the first that is not are taken.
         """
@@ -45,6 +47,15 @@ class Owed:
                 pending.kept.is_answered = True
                 pending.settle(pending.outputs)
                 settled.append(pending)
+            elif isinstance(pending.kept, Drawn):
+                settled.append(pending)
+
+    def drawn_at(self, seq: int) -> Drawn | None:
+        """What is drawn and not answered to its end, if frame `seq` is of it."""
+        for pending in self.frames:
+            if isinstance(pending.kept, Drawn) and not pending.doomed and pending.seq <= seq < pending.kept.end:
+                return pending.kept
+        return None
 
     def _next(self) -> PendingFrames | None:
         for pending in self.frames:

@@ -93,6 +93,40 @@ class Kept:
         return tail
 
 
+class Draw(NamedTuple):
+    """How the server draws tokens, as in `generate`: by the seed, the frame's seq and the output before it."""
+
+    temperature: float = 1.0
+    top_k: int = 0
+    seed: int = 0
+    stop: int = -1
+
+
+class Drawn(Kept):
+    """Frames of one `generate`: at most so many, until their outputs tell that there are fewer.
+
+    The server needs nothing but how they are drawn. A part that `goes_on` is not even asked for: the server has begun.
+    """
+
+    __slots__ = ("draw", "goes_on")
+
+    def __init__(self, seq: int, n: int, draw: Draw) -> None:
+        super().__init__(seq, n, b"")
+        self.draw = draw
+        self.goes_on = False
+
+    def shorten(self, end: int) -> None:
+        """They end before frame `end`."""
+        self.n -= self.end - end
+        self.end = end
+
+    def tail(self, seq: int, period_us: int) -> Kept:
+        """Those of them from `seq` on, where the server is amid them."""
+        tail = Drawn(seq, self.end - seq, self.draw)
+        tail.goes_on, tail.is_answered = True, self.is_answered
+        return tail
+
+
 @dataclass(slots=True, eq=False)
 class PendingFrames(Pending):
     """Frames of one message; its value is the list of their outputs' bytes, `b""` for one that was skipped.

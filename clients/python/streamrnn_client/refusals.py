@@ -62,7 +62,7 @@ class Refusals:
         ledger.last_error = error
         if isinstance(error, UnknownSessionError | SessionClosedError):
             self._table.end_session(ledger, error)
-        elif message.of in ("frame", "frames") and message.seq is not None:
+        elif message.of in ("frame", "frames", "generate") and message.seq is not None:
             try:
                 ledger.refuse(error, self._table.events)
             except SessionLostError as lost:

@@ -7,7 +7,9 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterab
 from types import TracebackType
 from typing import Self
 
+from streamrnn_client.aio.tokens import Tokens
 from streamrnn_client.aio.wire import Wire
+from streamrnn_client.drawing import draw_of, frames_of, prompt_chunk
 from streamrnn_client.errors import StreamrnnClientError
 from streamrnn_client.facts import SessionFacts
 from streamrnn_client.floats import Values, Vector, vector
@@ -79,6 +81,41 @@ class Session(SessionFacts):
             feeder.cancel()
             await asyncio.gather(feeder, return_exceptions=True)
 
+    def generate(
+        self,
+        n: int,
+        prompt: str | Iterable[int] | None = None,
+        *,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        seed: int = 0,
+        stop: int | str | None = None,
+        timeout_s: float | None = None,
+    ) -> Tokens:
+        """Let the server feed the session with tokens that it draws from its outputs; iterate over them as they come.
+
+        The session was opened with `decoder={"kind": "sampler"}` (and `"input"`, what the outputs are), and has seen a
+        frame, or there is a prompt. The same seed gives the same tokens. Until the last one, or until the iterator is
+        left, nobody else may send frames. Leave it early, and what the server has begun is read and dropped: at most a
+        window of tokens.
+
+        Args:
+            n: most tokens.
+            prompt: frames that are sent first: token ids, or a text of the model's labels.
+            temperature: 0: always the most probable token; 1: as the model says.
+            top_k: draw among so many of the most probable tokens; 0: among all.
+            seed: of the draws.
+            stop: id or label of the token that ends it, itself included.
+            timeout_s: most seconds for which the next token may be due.
+
+        Raises:
+            OptionError: a value out of range, no sampler, or no frame was seen.
+            UsageError: it generates already.
+        """
+        draw = draw_of(temperature, top_k, seed, stop, self.labels)
+        frames = frames_of(prompt or (), self.labels)
+        return Tokens(self._wire, self._ledger, n, draw, lambda: self._heard(frames, timeout_s), timeout_s)
+
     async def reset(self, warm_frames: int = 0, *, timeout_s: float | None = None) -> None:
         """Return the state to its start, after the frames sent before; numbering goes on.
 
@@ -133,6 +170,12 @@ class Session(SessionFacts):
         except StreamrnnClientError:
             if error is None:
                 raise
+
+    async def _heard(self, frames: list[list[float]], timeout_s: float | None) -> None:
+        """Let the session see a prompt."""
+        if frames:
+            async for _ in self.stream(frames, chunk=prompt_chunk(self._ledger), timeout_s=timeout_s):
+                pass
 
     async def _feed(self, frames: Source, flight: Window, wake: asyncio.Event, room: asyncio.Event) -> None:
         """Offer every frame, waiting for room in the window and in the socket; an error becomes the window's."""
