@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from streamrnn.audio.audio_input import AudioInput
 from streamrnn.audio.reframer import Reframer
 from streamrnn.audio.resampler import Resampler
+from streamrnn.engine.beam import Hypothesis, beam_search
 from streamrnn.engine.engine import Engine
 from streamrnn.engine.gaps import Gaps
 from streamrnn.engine.overload import Skipped
@@ -39,6 +40,7 @@ __all__ = [
     "Frontend",
     "Gaps",
     "Head",
+    "Hypothesis",
     "Limits",
     "Model",
     "Node",
@@ -49,6 +51,7 @@ __all__ = [
     "Skipped",
     "Spec",
     "StreamrnnError",
+    "beam_search",
     "from_keras",
     "from_onnx",
     "from_rtneural",
