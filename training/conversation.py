@@ -35,10 +35,10 @@ async def converse(
         print(end="  said:")
         async for token in interpreter.greedy():
             tokens.append(token)
-            print(end=labels[token].replace(SPACE, " ") if token != END else "\n", flush=True)
+            print(end=labels[token].replace(SPACE, " ") if token != END else "", flush=True)
         spent_s += time.perf_counter() - began_s
         n_frames += len(interpreter.vocabulary.source_tokens(sentence.english)) + len(tokens)
         said.append(interpreter.vocabulary.text(tokens))
-        print(f"  people say:  {'; '.join(sentence.french[:3])}")
+        print(f"\n  people say: {'; '.join(sentence.french[:3])}")
     chrf, token_ms = scores_of(said, [sentence.french for sentence in sentences]).chrf, 1e3 * spent_s / n_frames
     print(f"\n{len(said)} sentences in one session: chrF {chrf:.1f}, {token_ms:.2f} ms a token, there and back")
