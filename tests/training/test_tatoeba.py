@@ -15,9 +15,7 @@ def test_the_parts_hold_all_sentences_and_share_none():
     folder = folder_or_skip(TATOEBA)
     parts = {part: tatoeba_sentences(folder, part) for part in ("train", "validation", "test")}
     assert {part: len(found) for part, found in parts.items()} == {"train": 2061, "validation": 262, "test": 274}
-    assert (
-        sum(len(one.french) for found in parts.values() for one in found) == 4950
-    )  # the others are the same but for case
+    assert sum(len(one.french) for found in parts.values() for one in found) == 4950  # 50 are twice there
     words = [{" ".join(re.findall(r"[\w']+", one.english)) for one in found} for found in parts.values()]
     assert not (words[0] & words[1] or words[0] & words[2] or words[1] & words[2])
     assert all(text == text.lower() for found in parts.values() for one in found for text in (one.english, *one.french))
