@@ -116,7 +116,11 @@ class TestSentencePairs:
 
     def test_a_row_is_source_then_target_and_counts_what_is_said_next(self, vocabulary):
         pairs = SentencePairs([Sentence("sea", ("vend", "il"))], vocabulary, 5, 4)
-        source, vend, il = vocabulary.source_tokens("sea"), *map(vocabulary.target_tokens, ("vend", "il"))
+        source, vend, il = (
+            vocabulary.source_tokens("sea"),
+            vocabulary.target_tokens("vend"),
+            vocabulary.target_tokens("il"),
+        )
         assert (len(source), len(vend)) == (2, 1) and len(il) <= 3
         assert pairs.n_frames == 9 and pairs.x.shape == pairs.target.shape == (2, 9)
         assert pairs.x[0].tolist() == [*source, END, END, END, GO, *vend, END, END]
