@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import sacrebleu
 
-from training.bleu import scores_of
+from training.bleu import gain_error, scores_of
 from training.lexicon import EMPTY, Lexicon
 
 
@@ -36,3 +36,13 @@ def test_any_reference_may_be_matched():
     one = scores_of(["je suis là ."], [["je suis ici ."]])
     assert one.bleu == pytest.approx(sacrebleu.sentence_bleu("je suis là .", ["je suis ici ."]).score)
     assert one.chrf == pytest.approx(sacrebleu.sentence_chrf("je suis là .", ["je suis ici ."]).score)
+
+
+def test_a_gain_is_as_sure_as_draws_of_sentences_agree():
+    references = [["je suis là ."], ["va le voir !"], ["il est tard ."], ["elle a faim ."]]
+    good = [one[0] for one in references]
+    bad = ["tu es ici ?"] * 4
+    assert gain_error(good, good, references, seed=0) == (0.0, 0.0)
+    error = gain_error(["je suis là .", *bad[1:]], bad, references, seed=0)
+    assert error == gain_error(["je suis là .", *bad[1:]], bad, references, seed=0)
+    assert 10.0 < error.bleu < 50.0 and 5.0 < error.chrf < 50.0  # one sentence in four is perfect: drawn 0 to 4 times
