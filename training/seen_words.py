@@ -51,6 +51,7 @@ def draw(by_words: Mapping[str, Mapping[str, Any]], path: Path, title: str) -> N
             places = np.arange(len(groups)) + 0.27 * (i - (len(systems) - 1) / 2)
             bars = axes.bar(places, [found[system][field] for found in by_words.values()], 0.25, label=system)
             axes.bar_label(bars, fmt="%.1f", fontsize=8)
+        axes.margins(y=0.1)
         axes.set_xticks(range(len(groups)), groups)
         axes.set(title=metric, ylabel=f"{metric} (0 to 100, higher is better)")
     both[0].legend()
