@@ -9,6 +9,7 @@ from streamrnn.audio.audio_input import AudioInput
 from streamrnn.audio.reframer import Reframer
 from streamrnn.audio.resampler import Resampler
 from streamrnn.decode.generation import Generation
+from streamrnn.engine.beam import Hypothesis, beam_search
 from streamrnn.engine.engine import Engine
 from streamrnn.engine.gaps import Gaps
 from streamrnn.engine.overload import Skipped
@@ -41,6 +42,7 @@ __all__ = [
     "Gaps",
     "Generation",
     "Head",
+    "Hypothesis",
     "Limits",
     "Model",
     "Node",
@@ -51,6 +53,7 @@ __all__ = [
     "Skipped",
     "Spec",
     "StreamrnnError",
+    "beam_search",
     "from_keras",
     "from_onnx",
     "from_rtneural",
