@@ -24,6 +24,9 @@ STATE_SIZE = 10
 
 _COUNT, _MEAN, _VARIANCE, _LEVEL, _PREVIOUS, _SPREAD, _LONG_SPREAD, _FORECAST, _FLAG, _SINCE_ONSET = range(STATE_SIZE)
 
+FORECAST = _FORECAST
+"""Place of the forecast; what comes before it are statistics of residuals."""
+
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 _LARGEST = 1e6
@@ -147,29 +150,45 @@ class AnomalyScore:
             raise SnapshotError("the anomaly state holds a value that is not finite")
         self.state[:] = state
 
-    def frame(self, observed: float, forecast: float) -> Verdict:
+    @property
+    def is_warm(self) -> bool:
+        """Whether the warm-up is over, so that the next frame gets a score."""
+        return bool(self.state[_COUNT] >= self.settings.warmup_frames)
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether there is no forecast for the next frame, so that it gets no score."""
+        return bool(np.isnan(self.state[_FORECAST]))
+
+    def skip(self) -> None:
+        """A frame is missing: the forecast that is kept was not for the frame that comes next."""
+        self.state[_FORECAST] = np.nan
+
+    def frame(self, observed: float, forecast: float, threshold: float | None = None) -> Verdict:
         """Score a frame against the forecast given with the frame before, and keep this frame's forecast.
 
         Args:
             observed: the frame's value, before `scale` and `shift`.
             forecast: the model's output for this frame, that is its prediction of the next value.
+            threshold: as in `step`.
 
         Raises:
             FrameError: one of them is not a finite float32; the state is unchanged.
         """
         _check_finite("forecast", forecast)
         predicted = float(self.state[_FORECAST])
-        verdict = self.step(observed, None if predicted != predicted else predicted)
+        verdict = self.step(observed, None if predicted != predicted else predicted, threshold)
         self.state[_FORECAST] = forecast
         return verdict
 
-    def step(self, observed: float, predicted: float | None) -> Verdict:
+    def step(self, observed: float, predicted: float | None, threshold: float | None = None) -> Verdict:
         """Score an observed value against its prediction.
 
         Args:
             observed: the value, before `scale` and `shift`.
             predicted: what was predicted for this value one frame ago, in the units of the scaled value; None where
                 nothing was (the first frame).
+            threshold: at which the flag goes up, in place of the settings'.
 
         Raises:
             FrameError: one of them is not a finite float32; the state is unchanged.
@@ -181,7 +200,7 @@ class AnomalyScore:
         residual = observed * self.settings.scale + self.settings.shift - predicted
         places: list[float] = self.state.tolist()
         score = _score(places, max(-_LARGEST, min(_LARGEST, residual)), self.settings)
-        verdict = _decide(places, score, self.settings)
+        verdict = _decide(places, score, self.settings, self.settings.threshold if threshold is None else threshold)
         self.state[:] = places
         return verdict
 
@@ -216,10 +235,10 @@ def _score(places: list[float], residual: float, settings: AnomalySettings) -> f
     return min(1.0, max(by_level, by_spread) / settings.full_digits)
 
 
-def _decide(places: list[float], score: float, settings: AnomalySettings) -> Verdict:
+def _decide(places: list[float], score: float, settings: AnomalySettings, threshold: float) -> Verdict:
     """Turn a score into a flag with hysteresis, and its rise into an onset unless one was just before."""
     was_up = bool(places[_FLAG])
-    is_up = score >= (settings.release if was_up else settings.threshold)
+    is_up = score >= (settings.release if was_up else threshold)
     since = min(places[_SINCE_ONSET] + 1.0, settings.refractory_frames + 1.0)
     is_onset = is_up and not was_up and since > settings.refractory_frames
     places[_FLAG] = float(is_up)

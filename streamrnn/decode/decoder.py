@@ -10,9 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamrnn.decode.event import Event
+from streamrnn.decode.ranges import check_range
 from streamrnn.errors import OptionError
 
 Floats = NDArray[np.float32]
+
+MAX_SECONDS = 86_400.0
+"""Longest time that a setting may ask for."""
 
 
 @dataclass(frozen=True)
@@ -46,14 +50,34 @@ class Facts:
             raise OptionError(f"decoder: expected a head of {', '.join(self.heads) or 'none'}, got {head!r}")
         return self.heads[head]
 
-    def frames(self, seconds: float) -> int:
-        """So many seconds as frames, at least 1.
+    def names(self, head: str) -> tuple[str, ...]:
+        """One name for each value of a head: its label, or its place in the head where the model has no labels.
+
+        Labels are of the whole output or, as many as the head has values, of the head.
 
         Raises:
-            OptionError: the model's card has no rate.
+            OptionError: there is no such head, or the number of labels is neither.
         """
+        first, end = self.part(head)
+        if not self.labels:
+            return tuple(str(place) for place in range(end - first))
+        if len(self.labels) == end - first:
+            return self.labels
+        if len(self.labels) == self.output_size:
+            return self.labels[first:end]
+        raise OptionError(f"decoder: expected {end - first} labels, one for each output, got {len(self.labels)}")
+
+    def frames(self, name: str, seconds: float) -> int:
+        """The setting `name` of so many seconds as frames: 0 for 0, else at least 1.
+
+        Raises:
+            OptionError: it is negative or not finite, or the model's card has no rate.
+        """
+        check_range(name, seconds, 0.0, MAX_SECONDS)
+        if not seconds:
+            return 0
         if not self.rate_hz:
-            raise OptionError("decoder: expected a model whose card tells rate_hz, since its settings are in seconds")
+            raise OptionError(f"decoder: expected a model whose card tells rate_hz, since {name} is in seconds")
         return max(1, round(seconds * self.rate_hz))
 
 
@@ -86,7 +110,7 @@ class Decoder(Protocol):
         ...
 
     def state(self) -> bytes:
-        """Everything that `feed` changes, little-endian, a few KiB at most; one state has one form."""
+        """Everything that `feed` changes, a few KiB as a rule; one state has one form, see `Record`."""
         ...
 
     def restore(self, state: bytes) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
@@ -167,9 +167,10 @@ def parse_settings(text: str | bytes) -> Settings:
     if len(text) > MAX_SETTINGS_CHARS:
         raise OptionError(f"decoder: expected settings of at most {MAX_SETTINGS_CHARS} characters, got {len(text)}")
     try:
-        return cast(Settings, msgspec.json.decode(text, type=Settings))
+        settings: Settings = msgspec.json.decode(text, type=Settings)
     except (msgspec.MsgspecError, ValueError) as fault:  # also those that a dataclass raises for itself
         raise OptionError(f"decoder: {fault}") from fault
+    return settings
 
 
 def settings_of(plain: Mapping[str, Any]) -> Settings:
@@ -179,9 +180,10 @@ def settings_of(plain: Mapping[str, Any]) -> Settings:
         OptionError: they are none; says where.
     """
     try:
-        return cast(Settings, msgspec.convert(dict(plain), type=Settings))
+        settings: Settings = msgspec.convert(dict(plain), type=Settings)
     except (msgspec.MsgspecError, ValueError, TypeError) as fault:
         raise OptionError(f"decoder: {fault}") from fault
+    return settings
 
 
 def plain_of(settings: Settings) -> dict[str, Any]:
