@@ -6,14 +6,13 @@ import logging
 from collections import deque
 from typing import TYPE_CHECKING
 
-from streamrnn.audio.resampler import Resampler
 from streamrnn.decode.event import Event
 from streamrnn.decode.settings import Settings, settings_of
 from streamrnn.errors import FrameError, InternalError, LimitError, QueueFullError, StreamrnnError
 from streamrnn.serving.hosted import Hosted, Terms
 from streamrnn.serving.party import Reason
 from streamrnn.serving.ring import Piece
-from streamrnn.serving.speech.choice import limited_to, samples_hz
+from streamrnn.serving.speech.choice import limited_to
 from streamrnn.serving.speech.dialect import Dialect, Order
 from streamrnn.serving.speech.recording import Recording
 from streamrnn.wire import order
@@ -28,8 +27,8 @@ log = logging.getLogger("streamrnn.serving")
 
 SLICE_BYTES = 8192
 """Of a long chunk, cut into frames at once: a quarter of a second of float32 at 8 kHz."""
-CHUNK_BYTES = 64
-"""What a chunk that waits counts beside its samples, for it takes a place and wants an answer."""
+MESSAGE_BYTES = 64
+"""What a message that waits counts beside its samples, for it takes a place and wants an answer."""
 MAX_REASON_BYTES = 123
 """RFC 6455 section 5.5: a control frame has at most 125 bytes, two of which are the code."""
 
@@ -147,16 +146,12 @@ class SpeechPeer:
 
         Raises:
             QueueFullError: too many bytes wait.
-            OptionError: the rate that it sets is not supported.
         """
         if message == "nothing":
-            Resampler(self._dialect.rate_hz, samples_hz(self._hub.engine.models[self._model]))
             return
         self._waiting.append(message)
-        if isinstance(message, str):
-            self._is_deaf = message == "end" and self._dialect.is_single
-            return
-        self._n_waiting_bytes += len(message) + CHUNK_BYTES
+        self._is_deaf = message == "end" and self._dialect.is_single
+        self._n_waiting_bytes += _cost(message)
         most = self._hub.limits.max_waiting_bytes
         if self._n_waiting_bytes > most:
             raise QueueFullError(f"expected at most {most} bytes of samples that wait, send them more slowly")
@@ -169,7 +164,7 @@ class SpeechPeer:
                 break
             message = self._waiting[0]
             if isinstance(message, str):
-                self._waiting.popleft()
+                self._pop()
                 self._begin_end(message)
             else:
                 self._cut(message)
@@ -201,9 +196,12 @@ class SpeechPeer:
         self._n_cut_bytes = start + len(piece)
         if self._n_cut_bytes >= len(chunk):
             self._recording.mark("chunk")
-            self._waiting.popleft()
-            self._n_waiting_bytes -= len(chunk) + CHUNK_BYTES
-            self._n_cut_bytes = 0
+            self._pop()
+
+    def _pop(self) -> None:
+        """The message that waits first is done with."""
+        self._n_waiting_bytes -= _cost(self._waiting.popleft())
+        self._n_cut_bytes = 0
 
     def _begin_end(self, asked: Order) -> None:
         """Let the recording run out; its last mark is the end's."""
@@ -233,7 +231,7 @@ class SpeechPeer:
 
         Raises:
             CapacityError: there is no slot.
-            OptionError: the rate or the phrases are not supported.
+            OptionError: the rate or a phrase is not supported.
         """
         hub, dialect, limits = self._hub, self._dialect, self._hub.limits
         session = hub.engine.open(self._model, decoder=self._settings())
@@ -260,6 +258,11 @@ class SpeechPeer:
             log.error("a connection that speaks %s failed", self._dialect.name, exc_info=fault)
             fault = InternalError("the server failed on a message")
         self.fail(fault, self._now_ns)
+
+
+def _cost(message: Buffer | Order) -> int:
+    """Bytes that a message counts while it waits."""
+    return MESSAGE_BYTES + (0 if isinstance(message, str) else len(message))
 
 
 def _code_of(fault: StreamrnnError) -> int:

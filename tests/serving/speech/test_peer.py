@@ -188,7 +188,6 @@ def test_half_a_sample_at_the_end_is_dropped():
     [
         ("vosk", "hello", 1007, "malformed"),
         ("vosk", '{"config": {"sample_rate": 0}}', 1008, "bad_option"),
-        ("vosk", '{"config": {"sample_rate": 8000.001}}', 1008, "bad_option"),
         ("vosk", '{"config": []}', 1007, "malformed"),
         ("sherpa", np.array([0, np.nan], "<f4").tobytes(), 1007, "bad_frame"),
         ("sherpa", np.array([0, np.inf], "<f4").tobytes(), 1007, "bad_frame"),
@@ -208,6 +207,22 @@ def test_what_is_wrong_ends_the_connection_and_no_other(dialect, message, code, 
     assert talk.ask(PCM[:3200]) == []
     assert texts(other.ask(PCM[3200:], EOF)) == [FIRST, SECOND]
     assert hub.n_sessions == 0
+
+
+def test_a_rate_that_cannot_be_converted():
+    hub = speech_hub()
+    talk = Talk(hub)
+    assert talk.ask('{"config": {"sample_rate": 8000.001}}', PCM[:3200]) == []
+    assert talk.peer.close_code == 1008
+    assert "common rates" in talk.peer.close_reason
+    assert hub.n_sessions == 0
+
+
+def test_messages_that_wait_are_bounded_without_samples_too():
+    hub = speech_hub(replace(LIMITS, max_waiting_bytes=20_000))
+    talk = Talk(hub)
+    talk.say(PCM[:16_000], *['{"reset": 1}', b""] * 150)
+    assert talk.peer.close_code == 1013
 
 
 def test_settings_behind_the_first_samples_change_no_rate():
@@ -337,6 +352,21 @@ def test_a_phrase_list_that_the_decoder_cannot_use_is_passed_over(caplog):
     with caplog.at_level("INFO", logger="streamrnn.serving"):
         assert texts(vosk(config=config)) == [FIRST, SECOND]
     assert "phrase list" in caplog.text
+
+
+def test_a_phrase_list_limits_a_decoder_of_letters():
+    letters = CtcSettings(input="logit", beam=4, separator="", word_separator="four", endpoint=None)
+    models = {"tones": tone_model(settings=letters)}
+    script = ("one", "two", "four", "three", 0.1)
+    payload = speech(script).tobytes()
+    assert texts(vosk(speech_hub(models=models), payload)) == ["onetwo three"]
+    config = '{"config": {"phrase_list": ["three onethree", "[unk]"]}}'
+    heard = texts(vosk(speech_hub(models=models), payload, config=config))
+    assert heard
+    assert set(heard[0].split()) <= {"three", "onethree"}
+    talk = Talk(speech_hub(models=models))
+    talk.ask('{"config": {"phrase_list": ["five"]}}', payload)
+    assert talk.peer.close_code == 1008
 
 
 def test_a_model_without_endpoints_tells_all_at_the_end():
