@@ -5,6 +5,7 @@ from __future__ import annotations
 import wave
 from difflib import SequenceMatcher
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -60,7 +61,7 @@ def connected(folder: Path, speaker: str, digits: tuple[int, ...]) -> np.ndarray
     return np.concatenate([*parts, np.zeros(round(TAIL_S * 8000), "<i2")])
 
 
-def share_heard(replies: list, speaker: str) -> float:
+def share_heard(replies: list[Any], speaker: str) -> float:
     """The share of the digits spoken that were heard, in order."""
     spoken = [NAMES[digit] for digit in SPOKEN[speaker]]
     heard = " ".join(texts(replies)).split()

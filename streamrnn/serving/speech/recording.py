@@ -83,10 +83,10 @@ class Recording:
 
     def finish(self, now_ns: int) -> None:
         """Let out what is still within the filters, then as much silence as the model comes late; mark the end."""
-        last = [self._reframer.push(self._resampler.flush()), self._reframer.flush()]
-        if self._n_cut or len(last[0]) or len(last[1]):
-            last.append(np.zeros((self._delay, self._reframer.hop), np.float32))
-        self._cut(np.concatenate(last), now_ns)
+        if self._n_bytes:
+            silence = np.zeros((self._delay, self._reframer.hop), np.float32)
+            self._cut(self._reframer.push(self._resampler.flush()), now_ns)
+            self._cut(np.concatenate([self._reframer.flush(), silence]), now_ns)
         self.mark("end")
 
     def mark(self, mark: Mark) -> None:
