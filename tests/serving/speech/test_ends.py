@@ -143,7 +143,7 @@ def test_the_deadline_of_a_stop():
     talk.say(PCM)
     hub.drain(1000)
     hub.end(0)
-    assert talk.peer.close_code in (1001, 1012)
+    assert talk.peer.close_code == 1012  # more waits than one pass takes
     assert hub.n_sessions == 0
 
 
