@@ -39,6 +39,8 @@ class Limits:
     """Unsent bytes after which a slow reader is dropped."""
     max_id_chars: int = 128
     """Longest session id or model name on the wire."""
+    max_waiting_bytes: int = 16 * 1024 * 1024
+    """Bytes of samples that may wait on a connection which speaks another server's protocol."""
     max_ring_bytes: int = 64 * 1024
     """Bytes of outputs that are kept of one session to be sent again; bounds its `max_queue_frames` too."""
     park_ms: int = 60_000

@@ -137,6 +137,23 @@ def serve(
     drain_ms: Annotated[
         int, typer.Option(min=1, metavar="N", help="On SIGTERM or Ctrl-C, wait this long for clients to finish.")
     ] = DEFAULT.drain_ms,
+    speech: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="The model that hears clients of Vosk's and sherpa-onnx's protocols; the only one that can.",
+        ),
+    ] = None,
+    vosk_port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, metavar="N", help="Speak Vosk's protocol on this port, too; Vosk's is 2700."),
+    ] = None,
+    sherpa_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=65535, metavar="N", help="Speak sherpa-onnx's protocol on this port, too; its own is 6006."
+        ),
+    ] = None,
     force_unproven: Annotated[
         bool,
         typer.Option(
@@ -155,6 +172,9 @@ def serve(
 
     With --state or --store a session outlives the server: it is saved as it goes, and a client that comes back after a
     crash or a restart goes on with the same outputs, bit for bit.
+
+    Clients of Vosk's server and of sherpa-onnx's find their protocols under /vosk and /sherpa, and under / on ports of
+    their own with --vosk-port and --sherpa-port, where a model is served whose card has a ctc decoder.
 
     Example: streamrnn serve --model temp=temperature.safetensors --model text=char_lm.safetensors --port 8765
     """
@@ -178,6 +198,7 @@ def serve(
         raise typer.BadParameter("expected --state or --store, got both")
     import streamrnn
     from streamrnn.server.app import Server
+    from streamrnn.server.listeners import SpeechOptions
     from streamrnn.server.running import run
 
     def load() -> dict[str, Model]:
@@ -186,7 +207,8 @@ def serve(
     key = snapshot_key_file.read_bytes() if snapshot_key_file else None
     models = load()
     sessions = open_sessions(state, store)
-    server = Server(models, host, port, limits, key, load, sessions, is_forced=force_unproven)
+    options = SpeechOptions(speech, vosk_port, sherpa_port)
+    server = Server(models, host, port, limits, key, load, sessions, is_forced=force_unproven, speech=options)
     raise typer.Exit(run(server))
 
 

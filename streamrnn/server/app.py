@@ -18,15 +18,16 @@ from streamrnn.server.admission import admit, newer_of
 from streamrnn.server.connection import Connection
 from streamrnn.server.front import STOPPING, Front
 from streamrnn.server.keeper import Keeper
+from streamrnn.server.listeners import Listeners, SpeechOptions
 from streamrnn.server.pump import Pump, clock_ns
 from streamrnn.serving.hub import Hub
 from streamrnn.serving.roster import OnTurn
+from streamrnn.serving.speech.choice import hearing
 from streamrnn.serving.timers import Timers
 from streamrnn.stores.store import Store
 
 log = logging.getLogger("streamrnn.server")
 
-BACKLOG = 1024
 MIN_TICK_MS = 5
 MAX_TICK_MS = 250
 SETTLE_S = 0.005
@@ -49,13 +50,16 @@ class Server:
         store: where sessions outlive this server; it is owned by the server from here on, and closed with it.
         on_turn: told of every turn in a session's life, see `serving.roster`.
         is_forced: serve models whose certificate failed, too; else they are refused, here and by `reload`.
+        speech: how clients of other speech servers are heard.
 
     Attributes:
+        speech_ports: by protocol, once started.
         is_stopping: a stop was begun.
 
     Raises:
         OptionError: a model's name cannot be used on the wire, or the key is too short.
         UnprovenError: a model's certificate failed.
+        UnknownModelError: `speech.model` is none that can hear.
     """
 
     def __init__(
@@ -69,6 +73,7 @@ class Server:
         store: Store | None = None,
         on_turn: OnTurn | None = None,
         is_forced: bool = False,
+        speech: SpeechOptions | None = None,
     ) -> None:
         self.limits = limits or Limits()
         self._load = load
@@ -81,16 +86,20 @@ class Server:
             if not 1 <= len(name) <= self.limits.max_id_chars:
                 raise OptionError(f"a model name must have 1 to {self.limits.max_id_chars} characters, got {name!r}")
             admit(name, model, is_forced)
+        self._speech = speech or SpeechOptions()
+        if self._speech.model is not None:
+            hearing(self.models, self._speech.model)
         n_helpers = self.limits.max_threads - 1
         self._helpers = ThreadPoolExecutor(n_helpers, "step") if n_helpers else None
         engine = Engine(limits=self.limits, helpers=self._helpers, snapshot_key=snapshot_key)
         self.hub = Hub(engine, self.limits, has_store=store is not None, on_turn=on_turn)
         self._store = store
         self._snapshot_key = snapshot_key
-        self.front = Front(self.hub, self.models)
+        self.front = Front(self.hub, self.models, self._speech.model)
         self.connections: set[Connection] = set()
         self.status = 0
-        self._listener: asyncio.Server | None = None
+        self._listeners = Listeners()
+        self.speech_ports = self._listeners.speech_ports
         self.is_stopping = False
 
     async def __aenter__(self) -> Server:
@@ -104,10 +113,10 @@ class Server:
         await self.stop()
 
     async def start(self) -> None:
-        """Open the port, then compile the kernels in a thread: live at once, ready later.
+        """Open the ports, then compile the kernels in a thread: live at once, ready later.
 
         Raises:
-            OSError: the port cannot be bound.
+            OSError: a port cannot be bound.
         """
         self._loop = asyncio.get_running_loop()
         self.ready = asyncio.Event()
@@ -122,10 +131,12 @@ class Server:
         self.timers: Timers[Connection] = Timers()
         if self._store is not None:
             self.pump.keeper = Keeper(self._loop, self.hub, self._store, self._snapshot_key, self.pump.wake)
-        self._listener = await self._loop.create_server(lambda: Connection(self), self.host, self.port, backlog=BACKLOG)
-        self.port = self._listener.sockets[0].getsockname()[1]
+        await self._listeners.open(self.host, self.port, self._speech, lambda own: Connection(self, own))
+        self.port = self._listeners.port
         self._clock_timer = self._loop.call_later(self._tick_s, self._look_at_clock)
         log.info("listening on %s port %d", self.host, self.port)
+        for name, port in self.speech_ports.items():
+            log.info("listening on %s port %d, which speaks %s", self.host, port, name)
         threading.Thread(target=self._warm_up, name="warm-up", daemon=True).start()
 
     async def serve(self) -> int:
@@ -143,8 +154,7 @@ class Server:
         self.is_stopping = True
         self.front.unready_reason = STOPPING
         log.info("stopping: %d connections, %d sessions", len(self.hub.peers), self.hub.n_sessions)
-        if self._listener is not None:
-            self._listener.close()
+        self._listeners.close()
         drain_ms = self.limits.drain_ms
         deadline_ms = drain_ms - drain_ms // 4  # the rest is kept for the closing handshakes
         self.hub.drain(deadline_ms)

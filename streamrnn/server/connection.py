@@ -17,12 +17,14 @@ from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-from streamrnn.errors import OversizedError
+from streamrnn.errors import OversizedError, UnknownModelError
 from streamrnn.server import http
 from streamrnn.server.front import select_protocol
 from streamrnn.server.pump import clock_ns
 from streamrnn.server.splitter import Splitter
-from streamrnn.serving.peer import Peer
+from streamrnn.serving.party import Party
+from streamrnn.serving.speech.choice import DIALECTS, Speech
+from streamrnn.serving.speech.peer import SpeechPeer
 from streamrnn.wire.refusal import DONE, GOING_AWAY, INTERNAL, RESTART, TAKEN_OVER
 
 if TYPE_CHECKING:
@@ -41,19 +43,26 @@ FIN_BINARY = 0x82
 
 
 class Connection(asyncio.Protocol):
-    """The shell of one connection, from accept to loss."""
+    """The shell of one connection, from accept to loss.
 
-    def __init__(self, server: Server) -> None:
+    Args:
+        server: whose connection it is.
+        own: the speech protocol of its port, see `serving.speech.choice`.
+    """
+
+    def __init__(self, server: Server, own: str | None = None) -> None:
         self._server = server
+        self._own = own
+        self._speech: Speech | None = None
         self._limits = server.limits
         self._pump = server.pump
         self._ws = ServerProtocol(
-            select_subprotocol=select_protocol,
+            select_subprotocol=lambda ws, offered: select_protocol(ws, offered, self._speech),
             max_size=server.limits.max_message_bytes,
             logger=ws_log,
         )
         self._transport: asyncio.Transport = None  # type: ignore[assignment]
-        self._peer: Peer | None = None
+        self._peer: Party | None = None
         self._splitter: Splitter | None = None
         self._parts: bytearray | None = None
         self._part_is_text = False
@@ -138,15 +147,15 @@ class Connection(asyncio.Protocol):
             whole, self._parts = self._parts, None
             self._peer.receive(whole, self._part_is_text, now_ns)
 
-    def deliver(self, peer: Peer) -> None:
+    def deliver(self, peer: Party) -> None:
         """Write all that `peer` has collected in one call, and close the websocket if the peer says so."""
         messages = peer.take()
         if messages and self._ws.state is State.OPEN and not self._transport.is_closing():
-            first_byte = FIN_TEXT if peer.codec.is_text else FIN_BINARY
+            first_byte = FIN_TEXT if peer.is_text else FIN_BINARY
             framed = [header(first_byte, len(message)) + message for message in messages]
             self._transport.write(framed[0] if len(framed) == 1 else b"".join(framed))
         if peer.close_code is not None:
-            self._close(peer.close_code)
+            self._close(peer.close_code, peer.close_reason)
 
     def pause_writing(self) -> None:
         """More than `max_outbox_bytes` are unsent: drop the slow reader, nobody waits for it."""
@@ -161,11 +170,19 @@ class Connection(asyncio.Protocol):
         if ws.parser_exc is not None or ws.eof_sent:  # broken already, behind the handshake in the same bytes
             self._transport.abort()
             return
-        response = self._server.front.decide(ws, asked)
-        ws.send_response(response)
+        front, hub = self._server.front, self._pump.hub
+        try:
+            self._speech = speech = front.speech(asked, self._own)
+        except UnknownModelError as fault:
+            ws.send_response(http.absent(fault.message))
+            return
+        ws.send_response(front.decide(ws, asked, speech))
         if ws.state is not State.OPEN:
             return
-        self._peer = self._pump.hub.attach(str(ws.subprotocol))
+        if speech is None:
+            self._peer = hub.attach(str(ws.subprotocol))
+        else:
+            self._peer = hub.admit(SpeechPeer(hub, DIALECTS[speech.dialect](), speech.model))
         self._pump.writers[self._peer] = self
         self._server.timers.put(self, self._heard_ns + self._limits.ping_interval_ms * NS_PER_MS)
 
@@ -177,20 +194,20 @@ class Connection(asyncio.Protocol):
         if isinstance(cause, PayloadTooBig):
             fault = OversizedError(f"expected at most {self._limits.max_message_bytes} bytes in a message")
             peer.fail(fault, self._heard_ns)
-            first_byte = FIN_TEXT if peer.codec.is_text else FIN_BINARY
+            first_byte = FIN_TEXT if peer.is_text else FIN_BINARY
             for message in peer.take():
                 self._transport.write(header(first_byte, len(message)) + message)
         else:
             peer.close(self._ws.close_sent.code if self._ws.close_sent else INTERNAL, self._heard_ns)
 
-    def _close(self, code: int) -> None:
+    def _close(self, code: int, reason: str) -> None:
         ws = self._ws
         if ws.state is not State.OPEN or self._transport.is_closing():
             return
-        if code in (GOING_AWAY, RESTART, TAKEN_OVER):
+        if code in (DONE, GOING_AWAY, RESTART, TAKEN_OVER):
             ws.send_close(code)
         else:
-            ws.fail(code)
+            ws.fail(code, reason)
         self._send_library_bytes()
 
     def _send_library_bytes(self) -> None:

@@ -13,6 +13,7 @@ from streamrnn.model.model import Model
 from streamrnn.server import http
 from streamrnn.server.metrics import Metrics
 from streamrnn.serving.hub import Hub
+from streamrnn.serving.speech.choice import Speech, speech_of
 from streamrnn.wire.messages import PROTOCOLS
 
 WARMING = "not ready: kernels are being compiled"
@@ -26,23 +27,33 @@ class Front:
     Args:
         hub: what the websockets will speak to.
         models: those that are served, by name; listed before they are ready, too.
+        hearing: the model that hears the clients of speech protocols, where they name none; None: the only one.
 
     Attributes:
         unready_reason: why no websocket is taken at present, or None.
     """
 
-    def __init__(self, hub: Hub, models: Mapping[str, Model]) -> None:
+    def __init__(self, hub: Hub, models: Mapping[str, Model], hearing: str | None = None) -> None:
         self.hub = hub
         self.models = models
+        self.hearing = hearing
         self.metrics = Metrics(hub)
         self.unready_reason: str | None = WARMING
 
-    def decide(self, ws: ServerProtocol, asked: Request) -> Response:
+    def speech(self, asked: Request, own: str | None) -> Speech | None:
+        """What a handshake asks to speak, if it is not our own protocol; `own` is that of the port.
+
+        Raises:
+            UnknownModelError: there is no model for it.
+        """
+        return speech_of(asked.path.partition("?")[0], own, self.models, self.hearing)
+
+    def decide(self, ws: ServerProtocol, asked: Request, speech: Speech | None = None) -> Response:
         """Return the response to a handshake; with status 101 the connection is a websocket."""
         page = http.page(asked.path, asked.method, self)
         if page is not None:
             return page
-        if asked.path.partition("?")[0] != "/":
+        if speech is None and asked.path.partition("?")[0] != "/":
             return http.not_found(asked.path)
         if asked.method != "GET":
             return http.method_not_allowed(asked.method)
@@ -54,12 +65,16 @@ class Front:
         return ws.accept(asked)
 
 
-def select_protocol(ws: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol:
-    """Return the first of our sub-protocols that the client offers.
+def select_protocol(
+    ws: ServerProtocol, offered: Sequence[Subprotocol], speech: Speech | None = None
+) -> Subprotocol | None:
+    """Return the first of our sub-protocols that the client offers; none where it speaks another server's protocol.
 
     Raises:
         NegotiationError: it offers none of them; names the two.
     """
+    if speech is not None:
+        return None
     for name in PROTOCOLS:
         if name in offered:
             return Subprotocol(name)

@@ -11,6 +11,7 @@ from websockets.datastructures import Headers
 from websockets.http11 import Response
 
 from streamrnn.serving.describe import input_port, output_port
+from streamrnn.serving.speech.choice import DIALECTS
 
 if TYPE_CHECKING:
     from streamrnn.server.front import Front
@@ -70,7 +71,16 @@ PAGES = {"/v2/health/live": live, "/v2/health/ready": ready, "/v2/models": model
 
 def not_found(path: str) -> Response:
     """Refuse a path that is no page of ours."""
-    return answer(HTTPStatus.NOT_FOUND, f"expected / for a websocket, or one of {', '.join(PAGES)}\n")
+    speech = " or ".join(f"/{name}" for name in DIALECTS)
+    return answer(
+        HTTPStatus.NOT_FOUND,
+        f"expected / for a websocket, {speech} for another protocol, or one of {', '.join(PAGES)}\n",
+    )
+
+
+def absent(reason: str) -> Response:
+    """Refuse a path behind which there is nothing, for a reason."""
+    return answer(HTTPStatus.NOT_FOUND, f"{reason}\n")
 
 
 def method_not_allowed(method: str) -> Response:

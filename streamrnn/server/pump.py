@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from streamrnn.serving.hub import Hub
-from streamrnn.serving.peer import Peer
+from streamrnn.serving.party import Party
 
 if TYPE_CHECKING:
     from streamrnn.server.connection import Connection
@@ -25,7 +25,7 @@ class Pump:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, hub: Hub) -> None:
         self.hub = hub
-        self.writers: dict[Peer, Connection] = {}
+        self.writers: dict[Party, Connection] = {}
         self.keeper: Keeper | None = None
         self._loop = loop
         self._is_awake = False

@@ -13,7 +13,7 @@ from streamrnn.serving.ring import Ring
 from streamrnn.wire.messages import Open, Overload
 
 if TYPE_CHECKING:
-    from streamrnn.serving.peer import Peer
+    from streamrnn.serving.party import Party
 
 RENEWALS_BITS = 20
 """Room below an epoch's attempt for rollbacks, each of which raises the epoch by one."""
@@ -99,7 +99,7 @@ class Hosted:
         self.model_name = session.model_name
         self.session: Session | None = session
         self.parked: Parked | None = None
-        self.peer: Peer | None = None
+        self.peer: Party | None = None
         self.handle = 0
         self.frame_bytes = VALUE_BYTES * session.model.input_size
         self.has_times = session.gaps is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import TypeVar
 
 from streamrnn.engine.engine import Engine
 from streamrnn.engine.overload import Skipped
@@ -14,6 +15,7 @@ from streamrnn.limits import Limits
 from streamrnn.serving.hosted import Hosted
 from streamrnn.serving.life import DRAINING, LIVE, OPEN
 from streamrnn.serving.lives import Lives
+from streamrnn.serving.party import Party
 from streamrnn.serving.peer import Peer
 from streamrnn.serving.ring import Piece
 from streamrnn.serving.roster import OnTurn
@@ -22,6 +24,8 @@ from streamrnn.wire.codec import Codec
 from streamrnn.wire.refusal import GOING_AWAY, RESTART
 
 log = logging.getLogger("streamrnn.serving")
+
+AnyParty = TypeVar("AnyParty", bound=Party)
 
 
 class Hub(Lives):
@@ -51,8 +55,8 @@ class Hub(Lives):
     ) -> None:
         super().__init__(engine, limits, has_store, on_turn)
         self.new_token = new_token
-        self.peers: dict[Peer, None] = {}
-        self.dirty: dict[Peer, None] = {}
+        self.peers: dict[Party, None] = {}
+        self.dirty: dict[Party, None] = {}
         self.is_deaf = False
         self._codecs: dict[str, Codec] = {}
 
@@ -68,11 +72,14 @@ class Hub(Lives):
         codec = self._codecs.get(protocol)
         if codec is None:
             codec = self._codecs[protocol] = Codec(protocol, self.limits)
-        peer = Peer(self, codec)
-        self.peers[peer] = None
-        return peer
+        return self.admit(Peer(self, codec))
 
-    def detach(self, peer: Peer, now_ns: int, *, is_done: bool = False) -> None:
+    def admit(self, party: AnyParty) -> AnyParty:
+        """Count a new connection's dialogue in, and return it."""
+        self.peers[party] = None
+        return party
+
+    def detach(self, peer: Party, now_ns: int, *, is_done: bool = False) -> None:
         """Forget a connection that is gone; its sessions can be resumed, unless the client said that it is done."""
         if is_done:
             for hosted in list(peer.sessions.values()):
@@ -122,7 +129,7 @@ class Hub(Lives):
                 mark(hosted, seq + n)
             peer = hosted.peer
             if peer is not None:
-                peer.outbox.put_piece(hosted.handle, piece)
+                peer.put_piece(hosted.handle, piece)
                 dirty[peer] = None
             elif not session.n_pending and hosted.life != DRAINING:
                 left.append(hosted)
@@ -147,7 +154,7 @@ class Hub(Lives):
         if skipped.seq + skipped.n > hosted.mark_seq:
             self.checkpoints.mark(hosted, skipped.seq + skipped.n)
         if hosted.peer is not None:
-            hosted.peer.outbox.put_piece(hosted.handle, piece)
+            hosted.peer.put_piece(hosted.handle, piece)
             self.dirty[hosted.peer] = None
 
     # ---- time

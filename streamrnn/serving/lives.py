@@ -12,7 +12,7 @@ from streamrnn.serving.checkpoints import Checkpoints
 from streamrnn.serving.errands import Errand, Forget
 from streamrnn.serving.hosted import Hosted, Terms
 from streamrnn.serving.life import DRAINING, OPEN, PARKED, Turn
-from streamrnn.serving.peer import Reason
+from streamrnn.serving.party import Reason
 from streamrnn.serving.roster import OnTurn, Roster
 from streamrnn.serving.tally import Tally
 from streamrnn.wire.messages import Ack, Event
@@ -56,12 +56,12 @@ class Lives:
         """Longest time for which a parked session is kept."""
         return self.limits.expire_stored_ms if self.has_store else self.limits.expire_ms
 
-    def host(self, session: Session, terms: Terms, now_ns: int) -> Hosted:
-        """Keep a session that was opened in the engine."""
+    def host(self, session: Session, terms: Terms, now_ns: int, *, is_durable: bool = True) -> Hosted:
+        """Keep a session that was opened in the engine, and where it `is_durable` in the store too."""
         hosted = Hosted(session, terms, self.limits)
         session.max_queue_frames, session.overload = hosted.window, terms.overload
         self.roster.add(hosted, now_ns)
-        if self.has_store:
+        if self.has_store and is_durable:
             self.checkpoints.watch(hosted)
         return hosted
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from streamrnn.errors import InternalError, PeerError, StreamrnnError
 from streamrnn.serving.hosted import Hosted
 from streamrnn.serving.outbox import Outbox
+from streamrnn.serving.party import Reason
 from streamrnn.serving.verbs import VERBS
 from streamrnn.wire import order
 from streamrnn.wire.codec import Buffer, Codec
@@ -16,8 +17,6 @@ from streamrnn.wire.refusal import GOING_AWAY, TAKEN_OVER, close_code_of, error_
 
 if TYPE_CHECKING:
     from streamrnn.serving.hub import Hub
-
-Reason = Literal["closed", "error", "draining", "expired", "taken_over"]
 
 log = logging.getLogger("streamrnn.serving")
 
@@ -36,7 +35,10 @@ class Peer:
         close_code: set once the websocket is to be closed, after what `take` returns.
     """
 
-    __slots__ = ("close_code", "codec", "hub", "openings", "outbox", "sessions", "state")
+    __slots__ = ("close_code", "codec", "hub", "openings", "outbox", "put_piece", "sessions", "state")
+
+    close_reason = ""
+    """An `error` has said it."""
 
     def __init__(self, hub: Hub, codec: Codec) -> None:
         self.hub = hub
@@ -44,8 +46,14 @@ class Peer:
         self.sessions: dict[int, Hosted] = {}
         self.openings: dict[int, list[ClientMessage]] = {}
         self.outbox = Outbox(codec.encode)
+        self.put_piece = self.outbox.put_piece
         self.state: order.ConnectionState = order.OPEN
         self.close_code: int | None = None
+
+    @property
+    def is_text(self) -> bool:
+        """Whether what `take` returns goes out as text."""
+        return self.codec.is_text
 
     def receive(self, payload: Buffer, is_text: bool, now_ns: int) -> None:
         """Take one websocket message; never raises. After a fatal error and the deadline of a stop none is read."""

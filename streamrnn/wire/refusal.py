@@ -22,6 +22,7 @@ POLICY = 1008
 TOO_LARGE = 1009
 INTERNAL = 1011
 RESTART = 1012
+TRY_LATER = 1013
 TAKEN_OVER = 4001
 
 _CLOSE_CODES: tuple[tuple[type[StreamrnnError], int], ...] = (

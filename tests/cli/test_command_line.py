@@ -42,6 +42,8 @@ def test_the_version_is_the_packages(capsys):
         (["serve", "--model", "temp=nowhere"], "expected a model file for 'temp', there is none at 'nowhere'"),
         (["serve", "--model", f"a={__file__}", "--model", f"a={__file__}"], "expected each name once"),
         (["serve", "--model", f"a={__file__}", "--port", "99999"], "'--port'"),
+        (["serve", "--model", f"a={__file__}", "--vosk-port", "99999"], "'--vosk-port'"),
+        (["serve", "--model", f"a={__file__}", "--sherpa-port", "-1"], "'--sherpa-port'"),
         (["serve", "--model", f"a={__file__}", "--max-batch", "0"], "'--max-batch'"),
         (["serve", "--model", f"a={__file__}", "--max-threads", "0"], "'--max-threads'"),
         (["serve", "--model", f"a={__file__}", "--precision", "int4"], "expected one of float32, bfloat16, int8"),

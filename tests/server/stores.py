@@ -42,8 +42,7 @@ def kill(server: Server) -> None:
         return
     server._clock_timer.cancel()
     server.hub.tick = lambda now_ns: 0  # type: ignore[method-assign]
-    if server._listener is not None:
-        server._listener.close()
+    server._listeners.close()
     for connection in list(server.connections):
         connection.abort()
     keeper._hand_back = lambda *args: None  # type: ignore[method-assign]

@@ -12,7 +12,7 @@ from streamrnn.limits import Limits
 from streamrnn.model.model import Model
 from streamrnn.serving.errands import Errand
 from streamrnn.serving.hub import Hub
-from streamrnn.serving.peer import Peer
+from streamrnn.serving.party import Party
 from streamrnn.stores.running import run
 from streamrnn.stores.store import Store
 from streamrnn.wire.codec import MSGPACK
@@ -75,7 +75,7 @@ class SimulatedServer:
             has_store=self._store is not None,
             new_token=lambda: f"{self._random.getrandbits(256):064x}",
         )
-        self._cables: dict[Peer, Cable] = {}
+        self._cables: dict[Party, Cable] = {}
         self._is_flushing = False
         self._is_draining = False
         self._n_errands = 0
