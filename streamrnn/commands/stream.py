@@ -105,7 +105,7 @@ def _run(wish: Wish, frames: CsvFrames, file: int) -> int:
     try:
         run_punctually(_stream(wish, frames, file, latency, sys.stdout))
     except BrokenPipeError:
-        _silence(sys.stdout)
+        silence(sys.stdout)
         exit_code = BROKEN_PIPE
     except KeyboardInterrupt:
         exit_code = INTERRUPTED
@@ -115,7 +115,7 @@ def _run(wish: Wish, frames: CsvFrames, file: int) -> int:
     return exit_code
 
 
-def _silence(out: TextIO) -> None:
+def silence(out: TextIO) -> None:
     """Let the interpreter flush into nothing at exit instead of failing once more."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
