@@ -1,4 +1,4 @@
-"""What a session draws depends on nothing but its outputs, the seed and the seq: not on mates, cuts, copies, processes."""
+"""What a session draws depends on its outputs, the seed and the seq alone: not on mates, cuts, copies or processes."""
 
 from __future__ import annotations
 
