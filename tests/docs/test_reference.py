@@ -1,14 +1,15 @@
-"""The reference pages name everything that there is: each error, limit, command, option and public name."""
+"""The reference pages name everything that there is: each error, limit, command, option, setting and public name."""
 
 import dataclasses
 import re
 from pathlib import Path
 from typing import get_args
 
+import msgspec
 import pytest
 
 import streamrnn
-from streamrnn import errors
+from streamrnn import decode, errors
 from streamrnn.cli import main
 from streamrnn.model.kinds import Kind
 
@@ -64,3 +65,53 @@ def test_every_kind_and_field_of_a_node_stands_in_the_spec():
     kinds = [kind for family in get_args(Kind) for kind in get_args(family)]
     assert kinds
     assert [name for name in (*fields, *kinds) if f"`{name}`" not in text] == []
+
+
+SETTINGS = (*get_args(decode.Settings), decode.EndpointSettings, decode.AnomalySettings, decode.Generation)
+
+
+def settings_fields(settings):
+    """Name and default of each field; a default that is no plain value is None."""
+    if dataclasses.is_dataclass(settings):
+        return {field.name: field.default for field in dataclasses.fields(settings)}
+    return {field.name: field.default for field in msgspec.structs.fields(settings)}
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=lambda settings: settings.__name__)
+def test_every_field_of_a_decoders_settings_stands_in_its_section_with_its_default(settings):
+    section = page("decoders.md").split(f"### {settings.__name__}\n")[1].split("\n##")[0]
+    rows = {row[0]: row[1] for row in rows_of(section)}
+    for name, default in settings_fields(settings).items():
+        assert name in rows
+        if isinstance(default, bool):
+            assert rows[name] == str(default).lower()
+        elif isinstance(default, int | float):
+            assert float(rows[name]) == default
+        elif isinstance(default, str):
+            assert rows[name] == {"": "empty", " ": "a space"}.get(default, default)
+
+
+def test_every_endpoint_rule_stands_with_its_defaults():
+    rows = {row[0]: row[1:] for row in rows_of(page("decoders.md")) if len(row) == 4}
+    for name in decode.EndpointSettings.__struct_fields__:
+        rule = getattr(decode.EndpointSettings(), name)
+        told = [str(value).lower() for value in msgspec.structs.astuple(rule)]
+        assert rows[name] == told
+    assert [cell.split("`")[1] for cell in find_row("`must_contain_nonsilence`")[1:]] == list(
+        decode.Rule.__struct_fields__
+    )
+
+
+def find_row(text):
+    """The cells of the first table row in the decoders' page that holds a text, as they are."""
+    line = next(line for line in page("decoders.md").splitlines() if line.startswith("|") and text in line)
+    return line.strip("| ").split("|")
+
+
+def test_every_kind_and_field_of_an_event_stands_in_the_decoders():
+    rows = {row[0] for row in rows_of(page("decoders.md"))}
+    assert not {*decode.KINDS, *decode.Event.__struct_fields__} - rows
+    words = next(row[1] for row in rows_of(page("decoders.md")) if row[0] == "words")
+    assert [name for name in decode.Word.__struct_fields__ if f"`{name}`" not in words] == []
+    tags = [settings.__struct_config__.tag for settings in get_args(decode.Settings)]
+    assert [tag for tag in tags if f'`"kind": "{tag}"`' not in page("decoders.md")] == []
