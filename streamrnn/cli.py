@@ -13,7 +13,7 @@ try:
 except ImportError:  # the embedded engine needs no command line
     sys.exit("error: the command line needs its extras: pip install 'streamrnn[server,cli]'")
 
-from streamrnn.commands import convert, demo, inspect, serve, stream, warmup
+from streamrnn.commands import convert, demo, generate, inspect, serve, stream, warmup
 from streamrnn.errors import OptionError, StreamrnnError
 
 HELP = """Keep recurrent networks running, one live state per session.
@@ -35,7 +35,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo.demo, serve.serve, stream.stream, inspect.inspect, convert.convert, warmup.warmup):
+for command in (
+    *(demo.demo, serve.serve, stream.stream, generate.generate),
+    *(inspect.inspect, convert.convert, warmup.warmup),
+):
     app.command()(command)
 
 

@@ -184,7 +184,7 @@ def _run(wish: Wish, feed: Feed, report: Report) -> int:
     try:
         run_punctually(_stream(wish, feed, latency, report))
     except BrokenPipeError:
-        _silence(sys.stdout)
+        silence(sys.stdout)
         exit_code = BROKEN_PIPE
     except KeyboardInterrupt:
         exit_code = INTERRUPTED
@@ -194,7 +194,7 @@ def _run(wish: Wish, feed: Feed, report: Report) -> int:
     return exit_code
 
 
-def _silence(out: TextIO) -> None:
+def silence(out: TextIO) -> None:
     """Let the interpreter flush into nothing at exit instead of failing once more."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())

@@ -13,10 +13,11 @@ import numpy as np
 from streamrnn.decode.generation import Generation
 from streamrnn.decode.sampler import Sampler
 from streamrnn.decode.settings import SamplerSettings
-from streamrnn.errors import OptionError, UsageError
+from streamrnn.errors import OptionError, SnapshotError, UsageError
 
 if TYPE_CHECKING:
     from streamrnn.engine.session import Session
+    from streamrnn.engine.side import Side
     from streamrnn.model.model import Model
 
 
@@ -32,6 +33,19 @@ def check_draws(settings: SamplerSettings, model: Model) -> None:
     size = next((head.size for head in model.heads if head.name == settings.head), model.output_size)
     if size > model.n_tokens:
         raise OptionError(f"decoder: a sampler expects at most {model.n_tokens} values, one a token, got {size}")
+
+
+def check_drawn(side: Side | None, next_seq: int) -> None:
+    """Check that what a session's sampler has drawn, if anything, is the frame that comes next.
+
+    Raises:
+        SnapshotError: it is another one, or frames of the session have times.
+    """
+    sampler = None if side is None or side.decoding is None else side.decoding.sampler
+    if side is None or sampler is None or sampler.next_token is None:
+        return
+    if sampler.next_seq != next_seq or side.gaps is not None:
+        raise SnapshotError(f"the snapshot goes on with frame {next_seq}, and has drawn one of seq {sampler.next_seq}")
 
 
 def sampler_of(session: Session) -> Sampler | None:

@@ -234,7 +234,7 @@ class Sessions:
         overload: Overload,
     ) -> Session:
         record.check_fits(lane.model)
-        side = side_form.decode(record.decoder, lane)
+        side = record.side(lane)
         session = self._add_session(lane, session_id, max_queue_frames, overload)
         session.become(record.state, record.next_seq, side)
         self._go_on_generating(session)
@@ -283,7 +283,7 @@ class Sessions:
             of = f"session {record.session_id!r} of model {record.model_digest[:12]}..."
             raise SnapshotError(f"expected a snapshot of session {session.id!r}, got one of {of}")
         record.check_fits(session.model)
-        side = side_form.decode(record.decoder, session.lane)
+        side = record.side(session.lane)
         self.stop_generating(session)
         session.become(record.state, record.next_seq, side)
         self._go_on_generating(session)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from streamrnn.engine import side_form
+from streamrnn.engine.generating import check_drawn
 from streamrnn.errors import SnapshotError
 from streamrnn.kernels.packing import FloatArray
 from streamrnn.model.model import LAYOUT_VERSION, Model
@@ -26,6 +27,7 @@ from streamrnn.model.model import LAYOUT_VERSION, Model
 if TYPE_CHECKING:
     from streamrnn.engine.lane import Lane
     from streamrnn.engine.session import Session
+    from streamrnn.engine.side import Side
 
 MAGIC = b"SRNNSNAP"
 PLAIN, SIGNED = 1, 2
@@ -58,6 +60,16 @@ class SnapshotRecord(NamedTuple):
         """
         if self.state.size != model.program.state_size:
             raise SnapshotError(f"expected a state of {model.program.state_size} values, got {self.state.size}")
+
+    def side(self, lane: Lane) -> Side | None:
+        """What of the state is not in the row, for a session of `lane`.
+
+        Raises:
+            SnapshotError: there is no such side.
+        """
+        side = side_form.decode(self.decoder, lane)
+        check_drawn(side, self.next_seq)
+        return side
 
 
 def record_of(session: Session) -> SnapshotRecord:

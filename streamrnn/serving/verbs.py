@@ -120,15 +120,17 @@ def generate(hub: Hub, peer: Peer, message: Generate, now_ns: int) -> None:
         raise OptionError(
             f"n: expected at most {hosted.window}, what the session may leave unanswered, got {message.n}"
         )
+    if message.seq >= hosted.next_seq:
+        hub.finish(hosted, now_ns)
     next_seq = hosted.next_seq
-    if message.seq < next_seq:
-        known = SequenceError(f"seq {message.seq} was already taken: expected seq {next_seq}", expected=next_seq)
-        _repeat(hub, peer, hosted, message.seq, min(message.n, next_seq - message.seq), known)
+    if message.seq != next_seq:
+        kind = "was already taken" if message.seq < next_seq else "leaves a gap"
+        fault = SequenceError(f"seq {message.seq} {kind}: expected seq {next_seq}", expected=next_seq)
+        if message.seq > next_seq:
+            raise fault
+        _repeat(hub, peer, hosted, message.seq, min(message.n, next_seq - message.seq), fault)
         return
     session = hub.finish(hosted, now_ns)
-    expected = session.next_seq
-    if message.seq != expected:
-        raise SequenceError(f"seq {message.seq} leaves a gap: expected seq {expected}", expected=expected)
     generation = Generation(message.n, message.temperature, message.top_k, message.seed, message.stop)
     hub.engine.generate(session, generation, now_ns)
     if hosted.life != LIVE:

@@ -9,7 +9,7 @@ import pytest
 import streamrnn
 from streamrnn.cli import main
 
-COMMANDS = ("demo", "serve", "stream", "inspect", "convert", "warmup")
+COMMANDS = ("demo", "serve", "stream", "generate", "inspect", "convert", "warmup")
 
 
 def plain(text):
@@ -56,6 +56,10 @@ def test_the_version_is_the_packages(capsys):
             ["stream", "http://localhost:1", "temp", "--csv", __file__],
             "expected an address such as ws://localhost:8765",
         ),
+        (["generate", "ws://localhost:1", "text"], "Missing option '--prompt'"),
+        (["generate", "ws://localhost:1", "text", "--prompt", ""], "expected a prompt of at least one character"),
+        (["generate", "ws://localhost:1", "text", "--prompt", "a", "--input", "x"], "log, probability, logit"),
+        (["generate", "ws://localhost:1", "text", "--prompt", "a", "-n", "0"], "'-n'"),
         (["inspect", "nowhere"], "does not exist"),
         (["convert", __file__, "out.safetensors"], "expected a file ending in one of .pt, .pth, .onnx"),
         (["convert", __file__, "out.onnx"], "expected a file name ending in .safetensors"),

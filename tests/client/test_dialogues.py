@@ -9,7 +9,7 @@ from streamrnn_client import messages as m
 from streamrnn_client.codec import Codec
 from streamrnn_client.errors import MalformedError, StreamrnnClientError
 from streamrnn_client.intake import Intake
-from streamrnn_client.pending import Pending, PendingAsk
+from streamrnn_client.pending import Draw, Pending, PendingAsk
 from streamrnn_client.table import Table
 
 from tests.client.test_codec import BY_PROTOCOL, named, vectors
@@ -32,6 +32,11 @@ class Replay:
                 self.opening(message.new_handle, message)
             case m.Frame():
                 self.frames(message.handle, message.seq, message.payload, message.n)
+            case m.Generate() if message.handle in self.table.ledgers:
+                ledger = self.table.ledgers[message.handle]
+                ledger.next_seq = message.seq
+                draw = Draw(message.temperature, message.top_k, message.seed, message.stop)
+                self.asked.append(ledger.draw(draw, message.n))
             case m.Frames() if len(message.payload) % len(message.handles) == 0:
                 row = len(message.payload) // len(message.handles)
                 for i, (handle, seq) in enumerate(zip(message.handles, message.seqs, strict=True)):

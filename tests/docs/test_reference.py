@@ -44,7 +44,7 @@ def test_every_limit_stands_with_its_default():
         assert rows[field.name] == str(field.default)
 
 
-@pytest.mark.parametrize("command", ["serve", "stream", "inspect", "convert", "warmup", "demo"])
+@pytest.mark.parametrize("command", ["serve", "stream", "generate", "inspect", "convert", "warmup", "demo"])
 def test_every_option_stands_in_the_section_of_its_command(command, capsys):
     assert main([command, "--help"]) == 0
     options = set(re.findall(r"(?<!\S)--[a-z][a-z-]+", capsys.readouterr().out)) - {"--help"}

@@ -8,7 +8,8 @@ import pytest
 from streamrnn import Generation
 from streamrnn.decode.settings import SamplerSettings
 from streamrnn.engine.gaps import Gaps
-from streamrnn.errors import GeneratingError, OptionError, QueueFullError, SequenceError, UsageError
+from streamrnn.engine.snapshot import encode
+from streamrnn.errors import GeneratingError, OptionError, QueueFullError, SequenceError, SnapshotError, UsageError
 from tests.laws.nets import N_TOKENS, random_frames, random_model, same_bits
 from tests.laws.test_laws import engine_of
 
@@ -197,6 +198,12 @@ class TestTurns:
             copy = where.restore(blob, "copy")
             assert copy.n_applied == 8 and copy.is_generating
             assert tokens_of(where.finish(copy)) == (expected[5:], [""] * 6 + ["length"])
+
+    def test_a_snapshot_whose_token_is_of_another_frame(self, engine, amid):
+        record, n_before = engine.read(amid.snapshot()), engine.n_sessions
+        with pytest.raises(SnapshotError, match="has drawn one of seq 8"):
+            engine.restore(encode(record._replace(next_seq=7)), "copy")
+        assert engine.n_sessions == n_before
 
     def test_fork(self, engine, amid, expected):
         twin = amid.fork()

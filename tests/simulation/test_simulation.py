@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from streamrnn_client.ledger import Ledger
 
+from streamrnn.engine.sessions import Sessions
 from streamrnn.serving import verbs
 from streamrnn.serving.checkpoints import Checkpoints
 from streamrnn.serving.ring import Ring
@@ -29,7 +30,8 @@ def test_no_output_is_lost_doubled_or_different(part: int) -> None:
     """A seed alone makes its world again: `python -m tests.simulation SEED`."""
     reports = [simulate(seed) for seed in range(part, N_WORLDS, N_PARTS)]
     assert faults_of(reports) == []
-    assert all(sum(getattr(report, name) for report in reports) for name in ("n_crashes", "n_cuts", "n_replayed"))
+    names = ("n_crashes", "n_cuts", "n_replayed", "n_generated")
+    assert all(sum(getattr(report, name) for report in reports) for name in names)
 
 
 def test_a_seed_makes_the_same_world_each_time() -> None:
@@ -99,7 +101,29 @@ def gives_outputs_twice(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Ledger, "answer", trusting)
 
 
-BUGS = [steps_duplicates, forgets_the_ring, saves_one_frame_too_many, fences_nobody, gives_outputs_twice]
+def forgets_what_was_drawn(patch: pytest.MonkeyPatch) -> None:
+    """A session that comes back amid a generation does not go on with it."""
+    patch.setattr(Sessions, "_restored", _restored_idle)
+
+
+def _restored_idle(self: Any, *args: Any) -> Any:
+    session = RESTORED(self, *args)
+    session.stop_generating()
+    return session
+
+
+RESTORED = Sessions._restored
+
+
+def numbers_by_what_was_asked(patch: pytest.MonkeyPatch) -> None:
+    """The client takes a generation that has ended early for one of full length."""
+    patch.setattr(Ledger, "_look_for_ends", lambda self, events: None)
+
+
+BUGS = [
+    *(steps_duplicates, forgets_the_ring, saves_one_frame_too_many, fences_nobody, gives_outputs_twice),
+    *(forgets_what_was_drawn, numbers_by_what_was_asked),
+]
 
 
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.__name__)

@@ -1,6 +1,7 @@
 """Whole connections for `clients/vectors/dialogues.json`, played once against a hub and written down.
 
-The model is a running sum: an RNN cell with relu, all weights 1, so that every output is exact on every machine.
+The model is a running sum: an RNN cell with relu, all weights 1, so that every output is exact on every machine. The
+one that generates is a walk around three tokens, each of which is followed by the next, so surely that its score is 1.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ CUT: Event = {"event": "cut"}
 SILENCE: Event = {"event": "silence", "ms": 60_000}
 TOKENS = [f"token-{n}-".ljust(43, "x") for n in range(8)]
 """What the server of a dialogue gives out, in order."""
+SAMPLER = '{"kind":"sampler","input":"logit"}'
 
 
 def running_sum() -> Model:
@@ -39,11 +41,19 @@ def running_sum() -> Model:
     return Model(Spec(nodes, "cell"), {"cell.weight_ih": one, "cell.weight_hh": one}, Card(input_names=("value",)))
 
 
+def walk() -> Model:
+    """The model `walk`: the output is 1000 at the token that follows, else 0."""
+    nodes = (Node("x", "input", 1, n_tokens=3), Node("next", "embedding", 3, ("x",), n_tokens=3))
+    table = 1000 * np.roll(np.eye(3, dtype=np.float32), 1, axis=1)
+    return Model(Spec(nodes, "next"), {"next.weight": table}, Card(labels=("a", "b", "c")))
+
+
 def sum_engine() -> Engine:
-    """An engine that serves `sum`, whose sessions are numbered."""
+    """An engine that serves `sum` and `walk`, whose sessions are numbered."""
     numbers = count(1)
     engine = Engine(limits=Limits(max_sessions=8), make_id=lambda: f"session-{next(numbers)}")
     engine.add_model("sum", running_sum())
+    engine.add_model("walk", walk())
     return engine
 
 
@@ -202,6 +212,37 @@ DIALOGUES: dict[str, list[Step]] = {
         m.Rollback(1, snapshot_of("s-1", 1.0)),
         m.Frame(1, 1, f32(5.0)),
         TICK,
+    ],
+    "it feeds itself": [
+        m.Open(1, "walk", "s-1", decoder=SAMPLER),
+        m.Generate(1, 0, 4),
+        m.Frame(1, 0, f32(0.0)),
+        m.Generate(1, 1, 4),
+        TICK,
+        m.Generate(1, 5, 2000),
+        m.Generate(1, 5, 20, stop=0),
+        TICK,
+        m.Frame(1, 7, f32(2.0)),
+        m.Generate(1, 8, 2, 0.5, 2, 7),
+        m.Flush(1),
+        m.Close(1),
+    ],
+    "it feeds itself while nobody is there": [
+        m.Open(1, "walk", "s-1", decoder=SAMPLER),
+        m.Frame(1, 0, f32(1.0)),
+        m.Generate(1, 1, 5),
+        CUT,
+        m.Open(1, "walk", "s-1", TOKENS[0], 0, decoder=SAMPLER),
+        m.Close(1),
+    ],
+    "a duplicate of what it feeds itself with": [
+        m.Open(1, "walk", "s-1", decoder=SAMPLER),
+        m.Frame(1, 0, f32(1.0)),
+        m.Generate(1, 1, 2),
+        m.Generate(1, 1, 2),
+        TICK,
+        m.Generate(1, 1, 2),
+        m.Close(1),
     ],
 }
 
