@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from streamrnn.decode import AnomalySettings
-from training.data import Series
+from training.sets.nab import Series
 from training.detection import Detection
 from training.forecast import Judged, Split, judge_predictor, normalised, residuals, rmse, verdict_of
 
