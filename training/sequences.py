@@ -1,4 +1,4 @@
-"""Batches: whole sequences trained side by side, each from a fresh state; the companion of `fit` for short ones.
+"""Sequences: whole ones trained in batches, each from a fresh state; the companion of `fit` for short ones.
 
 A net here maps x: (n, n_frames, n_inputs) to its outputs without taking or handing back a state. Sequences of unequal
 length are padded at their ends, and what is padded has NaN as its target: a causal net never sees it in an output that
@@ -32,7 +32,7 @@ def shuffled(n: int, batch_size: int, generator: torch.Generator) -> Iterator[Te
     return iter(torch.split(torch.randperm(n, generator=generator), batch_size))
 
 
-def fit_batches(
+def fit_sequences(
     net: nn.Module,
     batches: BatchSource,
     n_batches: int,
