@@ -5,9 +5,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-LOSS_CYCLES = 125.0
-"""Unit of the loss: an error of this many cycles counts as 1."""
-
 
 def clipped(remaining: NDArray[np.float64], most: float) -> NDArray[np.float64]:
     """Give remaining life (n,) with all above `most` counted as `most`.
@@ -18,9 +15,9 @@ def clipped(remaining: NDArray[np.float64], most: float) -> NDArray[np.float64]:
 
 
 def life_loss(output: Tensor, target: Tensor) -> Tensor:
-    """Give the mean square of the error over known targets, in units of 125 cycles; NaN targets are not known."""
+    """Give the mean square of the error over known targets; NaN targets are not known."""
     known = ~torch.isnan(target)
-    return ((output[known] - target[known]) / LOSS_CYCLES).square().mean()
+    return (output[known] - target[known]).square().mean()
 
 
 def nasa_score(forecast: NDArray[np.float64], truth: NDArray[np.float64]) -> float:

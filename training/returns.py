@@ -57,6 +57,15 @@ class Judged:
         return {name: value for name, value in vars(self).items() if value is not None}
 
 
+def sureness(gain: NDArray[np.float64]) -> float:
+    """Give the mean of daily gains (n,) over its standard error: below 2 it may well be chance.
+
+    Source: Diebold and Mariano, "Comparing predictive accuracy", Journal of Business & Economic Statistics 13(3), 1995,
+    for forecasts of one step.
+    """
+    return float(gain.mean() / (gain.std() / math.sqrt(len(gain))))
+
+
 def trailing_deviation(log_return: NDArray[np.float64], n_days: int = MONTH_DAYS) -> NDArray[np.float64]:
     """Give for each day the root of the mean square return of the last `n_days`, itself the last; NaN before that."""
     means = np.lib.stride_tricks.sliding_window_view(log_return**2, n_days).mean(-1)

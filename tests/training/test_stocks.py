@@ -11,7 +11,7 @@ import torch
 from tests.training.conftest import folder_or_skip
 from training.data import DataMissing
 from training.recipes.stocks import StocksNet, Years
-from training.returns import Judged, gaussian_loss, implied_deviation, nats, trailing_deviation
+from training.returns import Judged, gaussian_loss, implied_deviation, nats, sureness, trailing_deviation
 from training.sets.stocks import STOCKS, Days, trading_days
 
 
@@ -41,6 +41,11 @@ def test_directions_count_days_that_moved():
     assert judged.rmse == pytest.approx(math.sqrt((1.0 + 4.0 + 1.0) / 3.0))
     still = Judged.of(np.zeros(2), np.array([1.0, -1.0]), np.ones(2))
     assert still.direction is None and set(still.plain()) == {"rmse", "nats"}
+
+
+def test_a_gain_is_held_against_its_chance():
+    assert sureness(np.array([1.0, 3.0, 1.0, 3.0])) == pytest.approx(2.0 / (1.0 / 2.0))
+    assert sureness(np.array([-1.0, 1.0])) == 0.0
 
 
 def test_deviations_look_back_only():

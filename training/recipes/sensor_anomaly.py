@@ -244,7 +244,7 @@ def draw(options: Options, split: Split, outputs: Outputs, judged: dict[str, Jud
             times = [series.times[i] for i in onsets if i >= n_healthy]
             axes.scatter(times, [level] * len(times), marker=marker, s=28, label=f"alarms, {name.split(',')[0]}")
         axes.set(ylabel="degrees Fahrenheit")
-        axes.legend(ncols=3, fontsize=8, loc="lower left", bbox_to_anchor=(0.0, 0.17))
+        axes.legend(ncols=5, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.08))
 
 
 def export_model(options: Options) -> None:

@@ -32,7 +32,7 @@ from training.modules import Standardise
 from training.options import Options, dispatch, parse
 from training.plots import drawing
 from training.report import Line, show
-from training.returns import DAYS_PER_YEAR, Judged, gaussian_loss, implied_deviation, trailing_deviation
+from training.returns import DAYS_PER_YEAR, Judged, gaussian_loss, implied_deviation, sureness, trailing_deviation
 from training.seeding import seed_everything
 from training.sequences import answer, fit_sequences
 from training.served import served_file
@@ -156,8 +156,11 @@ def evaluate(options: Options) -> None:
         Line("-log likelihood, nats a day", tuple(one.nats for one in judged.values())),
     ]
     headlines = headlines_of(judged)
-    verdict = verdict_of(headlines)
-    title = f"{NAME}: S&P 500, {len(days.dates[days.part('test')])} test days"
+    part = days.part("test")
+    truth, mean = days.log_return[part], outputs[part.start - 1 : part.stop - 1, 0]
+    sure = sureness(truth**2 - (truth - mean) ** 2)
+    verdict = verdict_of(headlines, sure)
+    title = f"{NAME}: S&P 500, {len(truth)} test days"
     show(title, tuple(judged), lines, f"{verdict}\nLargest difference: {difference:.2e}")
     draw(options, days, outputs)
     Evaluation(
@@ -174,6 +177,7 @@ def evaluate(options: Options) -> None:
         checkpoint=checkpoint,
         figures={
             **{name: one.plain() for name, one in judged.items()},
+            "gain of the mean over no change, standard errors": sure,
             "validation nats": checkpoint.figures["validation_nats"],
         },
     ).write(options.evaluation)
@@ -188,9 +192,9 @@ def judge_all(days: Days, outputs: NDArray[np.float64], whole: NDArray[np.float6
     return {
         "GRU, engine": Judged.of(outputs[said, 0], truth, outputs[said, 1]),
         "GRU, PyTorch": Judged.of(whole[said, 0], truth, whole[said, 1]),
-        "no change, deviation by VIX": Judged.of(still, truth, implied_deviation(days)[said]),
-        "no change, deviation of 21 days": Judged.of(still, truth, trailing_deviation(days.log_return)[said]),
-        "always up, as in training": Judged.of(up, truth, np.full(len(truth), known.std())),
+        "no change, VIX": Judged.of(still, truth, implied_deviation(days)[said]),
+        "no change, 21 days": Judged.of(still, truth, trailing_deviation(days.log_return)[said]),
+        "always up": Judged.of(up, truth, np.full(len(truth), known.std())),
         "last return": Judged.of(days.log_return[said], truth),
     }
 
@@ -198,7 +202,7 @@ def judge_all(days: Days, outputs: NDArray[np.float64], whole: NDArray[np.float6
 def headlines_of(judged: dict[str, Judged]) -> tuple[Headline, ...]:
     """Set the streamed and the offline figures beside those of the naive forecast that is hardest to beat."""
     engine, offline = judged["GRU, engine"], judged["GRU, PyTorch"]
-    still, up = judged["no change, deviation by VIX"], judged["always up, as in training"]
+    still, up = judged["no change, VIX"], judged["always up"]
     error = (engine.rmse, offline.rmse, still.rmse)
     right = (engine.direction or 0.0, offline.direction or 0.0, up.direction)
     told = (engine.nats or 0.0, offline.nats or 0.0, still.nats)
@@ -209,17 +213,18 @@ def headlines_of(judged: dict[str, Judged]) -> tuple[Headline, ...]:
     )
 
 
-def verdict_of(headlines: Sequence[Headline]) -> str:
-    """Say plainly what is better than the naive forecasts, and what is not."""
+def verdict_of(headlines: Sequence[Headline], sure: float) -> str:
+    """Say plainly what is better than the naive forecasts, and what is not or may be chance (`sure` below 2)."""
     error, direction, likelihood = headlines
     gain = 1.0 - error.streaming / (error.baseline or 1.0)
     more = direction.streaming - (direction.baseline or 0.0)
     nats_gained = (likelihood.baseline or 0.0) - likelihood.streaming
-    first = f"{gain:.1%} better than" if gain > 0.001 else "no better than"
+    first = f"{gain:.1%} better than" if gain > 0 and sure >= 2.0 else "no better than"
+    chance = f" (RMSE {gain:+.1%}, {sure:.1f} standard errors: chance)" if gain > 0 and sure < 2.0 else ""
     second = f"{more * 100:.1f} points better than" if more > 0.01 else "no better than"
     third = f"{nats_gained:.2f} nats a day better than" if nats_gained > 0 else "no better than"
     return (
-        f"The forecast of the next return is {first} no change, and its direction {second} always up "
+        f"The forecast of the next return is {first} no change{chance}, and its direction {second} always up "
         f"({direction.streaming:.1%} right). How far the day may be off it tells {third} the VIX alone."
     )
 

@@ -247,7 +247,8 @@ def draw(options: Options, station: Station, said: NDArray[np.float64], figures:
             right.bar(np.arange(len(HORIZONS_H)) + 0.27 * (i - 1), errors, width=0.25, label=name)
         right.set_xticks(range(len(HORIZONS_H)), [f"+{horizon} h" for horizon in HORIZONS_H])
         right.set(ylabel="mean absolute error, degrees F", title="error by horizon, three airports")
-        right.legend()
+        right.margins(y=0.35)
+        right.legend(loc="upper left")
 
 
 def export_model(options: Options) -> None:
