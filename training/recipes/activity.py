@@ -5,7 +5,7 @@ frame is one sample of nine channels, 50 a second; each window is a session of i
 the one at its last frame. Baselines: the commonest activity, and a logistic regression over each window's means and
 deviations. The data may not be shipped, and so neither may the model.
 
-  python -m training.recipes.activity train       about four minutes on one core
+  python -m training.recipes.activity train       under two minutes on one core
   python -m training.recipes.activity evaluate    the table, and training/results/activity.json with its plot
   python -m training.recipes.activity export      training/runs/activity.safetensors
   python -m training.recipes.activity demo        one window of each activity through a server

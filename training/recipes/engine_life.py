@@ -5,7 +5,7 @@ the published test part at the last cycle that is known of each. As usual with t
 count as 125, in the truth as well. Baselines: the mean of that truth in training, and a linear regression over the
 last window of 30 cycles.
 
-  python -m training.recipes.engine_life train       under a minute on one core
+  python -m training.recipes.engine_life train       about a minute on one core
   python -m training.recipes.engine_life evaluate    the table, and training/results/engine_life.json with its plot
   python -m training.recipes.engine_life export      training/runs/engine_life.safetensors
   python -m training.recipes.engine_life demo        engines that wear out, through a server

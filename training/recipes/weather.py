@@ -5,7 +5,7 @@ December; each airport is a session of the one model. For each horizon it gives 
 the temperature. Baselines: persistence (as it is at this hour) and the same hour of the day before; their quantiles
 are those of their errors in training.
 
-  python -m training.recipes.weather train       about three minutes on one core
+  python -m training.recipes.weather train       under a minute on one core
   python -m training.recipes.weather evaluate    the table, and training/results/weather.json with its plot
   python -m training.recipes.weather export      training/runs/weather.safetensors
   python -m training.recipes.weather demo        three airports through a server, each forecast beside what came
