@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import streamrnn
 from training.checkpoint import Checkpoint
@@ -62,13 +62,20 @@ def card_of(
     )
 
 
-def export(net: nn.Module, card: streamrnn.Card, path: Path) -> streamrnn.Model:
+def export(net: nn.Module, card: streamrnn.Card, path: Path, example: Tensor | None = None) -> streamrnn.Model:
     """Import `net` into streamrnn, which proves the two equal, and write the model file at `path`.
+
+    Args:
+        net: trained.
+        card: what the file says of it.
+        path: of the file; its folder is made.
+        example: real frames (1, n_frames, n_inputs), on which the two are compared, too; needed where the net takes no
+            random ones, such as for a logarithm of its input.
 
     Raises:
         UnsupportedError: a layer cannot be streamed, or the two disagree.
     """
-    model = streamrnn.from_torch(net.eval(), card=card)
+    model = streamrnn.from_torch(net.eval(), card=card, example=example)
     path.parent.mkdir(parents=True, exist_ok=True)
     model.save(path)
     error = model.card.certificate.get("max_abs_error")

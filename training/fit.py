@@ -53,6 +53,9 @@ class History:
 EpochSource = Callable[[int], tuple[Tensor, Tensor]]
 """epoch -> (x, target), both (n_lanes, n_frames, ...); a new cut or a new augmentation each time, if wanted."""
 
+RunEpoch = Callable[[int, torch.optim.Optimizer, Callable[[], None]], float]
+"""(epoch, optimiser, after_step) -> mean training loss; calls after_step once for each optimiser step."""
+
 
 def fit(
     net: nn.Module,
@@ -75,6 +78,34 @@ def fit(
     Raises:
         FloatingPointError: the gradient is not finite.
     """
+    x, target = epochs(0)
+    n_windows = math.ceil(x.shape[1] / settings.window_frames)
+
+    def run_epoch(epoch: int, optimiser: torch.optim.Optimizer, after_step: Callable[[], None]) -> float:
+        frames = epochs(epoch) if epoch else (x, target)
+        return train_epoch(net, *frames, optimiser, loss, settings.window_frames, settings.clip_norm, after_step)
+
+    return fit_steps(net, n_windows, run_epoch, validate, settings, show)
+
+
+def fit_steps(
+    net: nn.Module,
+    n_steps: int,
+    run_epoch: RunEpoch,
+    validate: Callable[[nn.Module], float],
+    settings: FitSettings,
+    show: bool = True,
+) -> History:
+    """Train `net` in place, whatever an epoch is made of, and leave the best validated weights in it.
+
+    Args:
+        net: its parameters are updated in place.
+        n_steps: optimiser steps of an epoch.
+        run_epoch: trains on every frame of an epoch once.
+        validate: net -> validation loss, lower is better.
+        settings: see `FitSettings`; the length of windows is the epoch's own affair.
+        show: draw a progress bar.
+    """
     optimiser = torch.optim.AdamW(
         net.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
     )
@@ -82,32 +113,24 @@ def fit(
     averaged = AveragedModel(net, multi_avg_fn=decay)
     kept = averaged.module if settings.average_decay else net
     stopping, history = EarlyStopping(settings.patience_epochs), History()
-    x, target = epochs(0)
-    n_windows = math.ceil(x.shape[1] / settings.window_frames)
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda step: learning_rate_share(step, n_windows * settings.max_epochs, settings)
+        optimiser, lambda step: learning_rate_share(step, n_steps * settings.max_epochs, settings)
     )
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, TimeRemainingColumn(), disable=not show) as progress:
-        task = progress.add_task("training", total=n_windows * settings.max_epochs)
+        task = progress.add_task("training", total=n_steps * settings.max_epochs)
 
-        def after_window() -> None:
+        def after_step() -> None:
             schedule.step()
             averaged.update_parameters(net)
             progress.advance(task)
 
         for epoch in range(settings.max_epochs):
-            if epoch:
-                x, target = epochs(epoch)
-            train_loss = train_epoch(
-                net, x, target, optimiser, loss, settings.window_frames, settings.clip_norm, after_window
-            )
-            validation_loss = validate(kept)
-            history.train_loss.append(train_loss)
-            history.validation_loss.append(validation_loss)
-            stop = stopping.observe(validation_loss, kept)
-            best = f"best {stopping.best_loss:.4f}"
-            progress.update(task, description=f"epoch {epoch}: {train_loss:.4f} / {validation_loss:.4f}, {best}")
+            history.train_loss.append(run_epoch(epoch, optimiser, after_step))
+            history.validation_loss.append(validate(kept))
+            stop = stopping.observe(history.validation_loss[-1], kept)
+            losses = f"{history.train_loss[-1]:.4f} / {history.validation_loss[-1]:.4f}"
+            progress.update(task, description=f"epoch {epoch}: {losses}, best {stopping.best_loss:.4f}")
             if stop:
                 break
     stopping.restore(net)

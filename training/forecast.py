@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from streamrnn.decode import AnomalySettings
 from training import recordings
-from training.data import Series
 from training.detection import Detection, calibrate, judge, score_series
 from training.report import Line
+from training.sets.nab import Series
 
 FRAMES_PER_DAY = 288
 N_HEALTHY_ALARMS = 1

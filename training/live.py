@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import streamrnn_client
@@ -15,6 +16,8 @@ from streamrnn.commands.demonstration.server import ChildServer
 Floats = NDArray[np.float32]
 Show = Callable[[int, Floats, "streamrnn_client.Output"], None]
 """Takes a frame's seq, the frame, and its output; prints or draws."""
+Frame = TypeVar("Frame")
+"""What a session's `stream` takes: values, or `Timed` values."""
 
 
 def serve_and_play(models: dict[str, Path], play: Callable[[streamrnn_client.Client], Awaitable[None]]) -> None:
@@ -48,7 +51,7 @@ async def play_frames(
     await session.close()
 
 
-async def paced(frames: Iterable[Floats], hz: float) -> AsyncIterator[Floats]:
+async def paced(frames: Iterable[Frame], hz: float) -> AsyncIterator[Frame]:
     """Yield each frame when it is due, `hz` a second; infinite: at once."""
     loop = asyncio.get_running_loop()
     began_s = loop.time()

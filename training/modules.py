@@ -1,5 +1,7 @@
 """Modules that PyTorch lacks and the importer knows."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -38,3 +40,28 @@ class Affine(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map x: (..., n) float32 to the same shape."""
         return x * self.scale + self.shift
+
+
+class Standardise(nn.Module):
+    """Take each feature's mean away, then divide by its deviation: y = (x - mean) * scale.
+
+    The normaliser where a mean is large beside its deviation, say 9,000 and 20: `Affine` would subtract two large
+    numbers after they were rounded; here the first difference is exact, and every framework gives the same bits.
+
+    Attributes:
+        mean: (n,) float32.
+        scale: (n,) float32, 1 / deviation.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, means: Sequence[float], deviations: Sequence[float]) -> None:
+        """Take one mean and one deviation (> 0) a feature."""
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(means, dtype=torch.float32))
+        self.register_buffer("scale", 1.0 / torch.tensor(deviations, dtype=torch.float32))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map x: (..., n) float32 to the same shape."""
+        return (x - self.mean) * self.scale

@@ -36,7 +36,7 @@ def show(title: str, columns: Sequence[str], lines: Sequence[Line], note: str = 
     console = Console()
     console.print(table)
     if note:
-        console.print(note, markup=False)
+        console.print(note, markup=False, soft_wrap=True)
 
 
 def _text(value: float | int | str | None) -> str:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from training.data import NAB, TINYSHAKESPEARE, DataMissing, DataSet, data_folder
+from training.data import TINYSHAKESPEARE, DataMissing, DataSet, data_folder
+from training.sets.nab import NAB
 
 
 def folder_or_skip(data_set: DataSet) -> Path:

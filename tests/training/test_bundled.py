@@ -15,11 +15,12 @@ from streamrnn import bundled
 from streamrnn.decode import AnomalyScore, AnomalySettings
 from streamrnn.errors import OptionError
 from training import recordings
-from training.data import PROJECT_ROOT, nab_series, shakespeare_text, split_contiguous
+from training.data import PROJECT_ROOT, shakespeare_text, split_contiguous
 from training.detection import judge, score_series
 from training.offline import Offline
 from training.recipes.char_lm import CharNet, sample
 from training.recipes.sensor_anomaly import TemperatureNet
+from training.sets.nab import nab_series
 from training.streamed import outputs_of
 from training.tbptt import run
 

@@ -5,28 +5,34 @@ on all that follows, beside persistence (the next value is this value) under the
 threshold.
 
   python -m training.recipes.sensor_anomaly train       one to two minutes on one core
-  python -m training.recipes.sensor_anomaly evaluate    the table, and training/results/sensor_anomaly.json
+  python -m training.recipes.sensor_anomaly evaluate    the table, training/results/sensor_anomaly.json, a plot
   python -m training.recipes.sensor_anomaly export      streamrnn/bundled/temperature_anomaly.safetensors
+  python -m training.recipes.sensor_anomaly demo        the machine through a server, and the alarms as they come
 """
 
 import math
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Literal
 
+import msgspec
 import numpy as np
+import streamrnn_client
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import streamrnn
+from streamrnn.decode import AnomalyScore, AnomalySettings
 from training import recordings
-from training.checkpoint import Checkpoint
-from training.curves import plot_history
-from training.data import NAB, data_folder, nab_series
+from training.data import data_folder
+from training.detection import judge, score_series
+from training.evaluation import Evaluation, Headline
 from training.export import Description, card_of, export
 from training.fit import FitSettings, fit
 from training.forecast import (
+    FRAMES_PER_DAY,
     N_HEALTHY_ALARMS,
     Judged,
     Split,
@@ -37,18 +43,25 @@ from training.forecast import (
     rmse,
     verdict_of,
 )
+from training.kept import keep, n_parameters, restore
+from training.live import play_frames, serve_and_play
 from training.modules import Affine
 from training.options import Options, dispatch, parse
-from training.report import as_columns, show, versions, write_json
+from training.plots import drawing
+from training.report import as_columns, show
 from training.seeding import seed_everything
-from training.streamed import outputs_of
+from training.served import served_file
+from training.sets.nab import NAB, nab_series
+from training.streamed import frame_us, outputs_of
 from training.tbptt import State, run
 
 NAME = "sensor_anomaly"
+MODEL = "temperature_anomaly"
+DATA = (NAB,)
 SERIES = "realKnownCause/machine_temperature_system_failure.csv"
 
 DESCRIPTION = Description(
-    name="temperature_anomaly",
+    name=MODEL,
     summary="Predicts a machine's next temperature, five minutes ahead, from the temperatures so far.",
     input_names=("value",),
     output_names=("next_value",),
@@ -109,7 +122,7 @@ class Augmented:
 
 def train(options: Options) -> None:
     """Fit the net and leave it, with its learning curve, in the output folder."""
-    generator = seed_everything(options.seed)
+    began_s, generator = time.monotonic(), seed_everything(options.seed)
     split = load_split(options)
     values = split.series.values
     known = values[: split.n_train]
@@ -136,18 +149,9 @@ def train(options: Options) -> None:
     z = (torch.tensor(known) - arguments["mean"]) / arguments["deviation"]
     augmented = Augmented(z.to(torch.float32), net, generator)
     history = fit(net, augmented, nn.functional.mse_loss, validate, settings)
+    train_s = time.monotonic() - began_s
     figures = {"validation_rmse": history.validation_loss[history.best_epoch]}
-    Checkpoint(net.state_dict(), arguments, options.seed, options.command, history, figures).save(options.checkpoint)
-    plot_history(history, options.curve, "temperature_anomaly", "loss (training: MSE, augmented; validation: RMSE)")
-    print(f"kept epoch {history.best_epoch}: validation RMSE {figures['validation_rmse']:.4f} standard deviations")
-
-
-def load(options: Options) -> tuple[TemperatureNet, Checkpoint]:
-    """Give the trained net."""
-    checkpoint = Checkpoint.load(options.checkpoint, NAME)
-    net = TemperatureNet(**checkpoint.arguments)
-    net.load_state_dict(checkpoint.weights)
-    return net.eval(), checkpoint
+    keep(net, arguments, options, history, figures, train_s, "loss (training: MSE, augmented; validation: RMSE)")
 
 
 def outputs_in_torch(net: nn.Module, values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -156,69 +160,137 @@ def outputs_in_torch(net: nn.Module, values: NDArray[np.float64]) -> NDArray[np.
     return run(net, x)[0, :, 0].numpy().astype(np.float64)
 
 
-def judge_all(split: Split, net: TemperatureNet, card: streamrnn.Card) -> tuple[dict[str, Judged], float]:
-    """Judge PyTorch, the engine and persistence, and give the largest difference of the first two's outputs."""
-    values = split.series.values
-    recording = np.array([row.value for row in recordings.record()])
-    model = streamrnn.from_torch(net, card=card)
+Outputs = dict[str, NDArray[np.float64]]
+"""Of each predictor: (n,), its prediction of each next value, normalised."""
 
-    def streamed(frames: NDArray[np.float64]) -> NDArray[np.float64]:
-        return outputs_of(model, frames[:, None].astype(np.float32))[:, 0].astype(np.float64)
 
-    torch_outputs, engine_outputs = outputs_in_torch(net, values), streamed(values)
-    judged = {
-        "GRU, engine": judge_predictor(split, engine_outputs, recording, streamed(recording)),
-        "GRU, PyTorch": judge_predictor(split, torch_outputs, recording, outputs_in_torch(net, recording)),
-        "persistence": judge_predictor(split, normalised(values, split), recording, normalised(recording, split)),
-    }
-    return judged, float(np.abs(torch_outputs - engine_outputs).max())
+def predictors_of(split: Split, net: TemperatureNet, model: streamrnn.Model) -> tuple[Outputs, Outputs]:
+    """Run the engine, PyTorch and persistence over the series, and over the bundled recording."""
+
+    def predict(values: NDArray[np.float64]) -> Outputs:
+        frames = values[:, None].astype(np.float32)
+        return {
+            "GRU, engine": outputs_of(model, frames)[:, 0].astype(np.float64),
+            "GRU, PyTorch": outputs_in_torch(net, values),
+            "persistence": normalised(values, split),
+        }
+
+    return predict(split.series.values), predict(recorded())
+
+
+def recorded() -> NDArray[np.float64]:
+    """Give the bundled recording's values."""
+    return np.array([row.value for row in recordings.record()])
 
 
 def evaluate(options: Options) -> None:
-    """Print the table and write the evaluation file."""
-    net, checkpoint = load(options)
+    """Print the table, draw the plot and write the evaluation file."""
+    net, checkpoint = restore(TemperatureNet, options)
     split = load_split(options)
-    judged, difference = judge_all(split, net, card_of(DESCRIPTION, NAB, checkpoint))
+    model = streamrnn.from_torch(net, card=card_of(DESCRIPTION, NAB, checkpoint))
+    outputs, of_recording = predictors_of(split, net, model)
+    judged = {name: judge_predictor(split, outputs[name], recorded(), of_recording[name]) for name in outputs}
+    difference = float(np.abs(outputs["GRU, engine"] - outputs["GRU, PyTorch"]).max())
     columns, lines = tuple(judged), lines_of(list(judged.values()))
     verdict = verdict_of(judged["GRU, engine"], judged["persistence"])
     show(f"{NAME}: {SERIES}", columns, lines, f"{verdict}\nLargest difference, engine to PyTorch: {difference:.2e}")
-    write_json(
-        options.evaluation,
-        {
-            "recipe": NAME,
-            "data": {"name": NAB.name, "series": SERIES, "source": NAB.source, "licence": NAB.licence},
-            "split": {
-                "train": split.n_train,
-                "validation": split.n_healthy - split.n_train,
-                "test_from": split.n_healthy,
-            },
-            "threshold_rule": f"lowest with at most {N_HEALTHY_ALARMS} alarm before the first labelled window",
-            "figures": as_columns(columns, lines),
-            "frames_to_alarm": {name: list(one.nab.found) for name, one in judged.items()},
-            "engine_to_torch_max_abs": f"{difference:.2e}",
-            "verdict": verdict,
-            "seed": checkpoint.seed,
-            "command": checkpoint.command,
-            "versions": versions(),
+    draw(options, split, outputs, judged)
+    n_train, n_healthy = split.n_train, split.n_healthy
+    Evaluation(
+        recipe=NAME,
+        model=f"GRU {net.gru.hidden_size} predicts the next value; an anomaly score watches the residuals",
+        data=DATA,
+        split={"train": n_train, "validation": n_healthy - n_train, "test": len(split.series.values) - n_healthy},
+        headlines=headlines_of(judged),
+        n_parameters=n_parameters(net),
+        train_s=checkpoint.train_s,
+        frame_us=frame_us(model, split.series.values[:1000, None].astype(np.float32)),
+        max_abs_difference=difference,
+        verdict=verdict,
+        checkpoint=checkpoint,
+        figures={
+            **as_columns(columns, lines),
+            "series": SERIES,
+            "threshold rule": f"lowest with at most {N_HEALTHY_ALARMS} alarm before the first labelled window",
+            "frames to alarm": {name: list(one.nab.found) for name, one in judged.items()},
         },
+    ).write(options.evaluation)
+
+
+def headlines_of(judged: dict[str, Judged]) -> tuple[Headline, ...]:
+    """Set errors, windows found and false alarms beside those of persistence."""
+    engine, offline, naive = judged.values()
+
+    def beside(metric: str, better: Literal["lower", "higher"], figure: Callable[[Judged], float]) -> Headline:
+        return Headline(metric, better, figure(engine), figure(offline), figure(naive), "persistence")
+
+    return (
+        beside("test RMSE of the next value, standard deviations", "lower", lambda one: one.rmse),
+        beside("labelled windows found, of 4", "higher", lambda one: float(one.nab.n_found)),
+        beside("false alarms in 71 days", "lower", lambda one: float(one.nab.n_false_alarms)),
     )
+
+
+def draw(options: Options, split: Split, outputs: Outputs, judged: dict[str, Judged]) -> None:
+    """Draw the series with its labelled windows, and the alarms of both predictors."""
+    series, n_healthy = split.series, split.n_healthy
+    with drawing(options.plot, f"{NAME}: a machine's temperature (NAB), streamed") as (axes,):
+        axes.plot(series.times[::4], series.values[::4], linewidth=0.6, color="black", label="temperature")
+        for i, (first, last) in enumerate(series.windows):
+            axes.axvspan(first, last, color="orange", alpha=0.4, label=None if i else "labelled anomaly")
+        axes.axvline(series.times[n_healthy], linestyle=":", color="grey", label="the test begins")
+        for name, level, marker in (("GRU, engine", 12.0, "^"), ("persistence", 5.0, "x")):
+            onsets = score_series(series.values, outputs[name], judged[name].settings).onsets
+            times = [series.times[i] for i in onsets if i >= n_healthy]
+            axes.scatter(times, [level] * len(times), marker=marker, s=28, label=f"alarms, {name.split(',')[0]}")
+        axes.set(ylabel="degrees Fahrenheit")
+        axes.legend(ncols=5, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.08))
 
 
 def export_model(options: Options) -> None:
     """Write the model file; its provenance holds the settings of the score that goes with it."""
-    net, checkpoint = load(options)
-    split = load_split(options)
-    healthy = split.series.values
-    recording = np.array([row.value for row in recordings.record()])
-    judged = judge_predictor(split, outputs_in_torch(net, healthy), recording, outputs_in_torch(net, recording))
+    net, checkpoint = restore(TemperatureNet, options)
+    split, recording = load_split(options), recorded()
+    outputs = outputs_in_torch(net, split.series.values)
+    judged = judge_predictor(split, outputs, recording, outputs_in_torch(net, recording))
     settings = asdict(judged.settings)
     export(net, card_of(DESCRIPTION, NAB, checkpoint, {"anomaly": settings}), options.file)
 
 
+def demo(options: Options) -> None:
+    """Stream the machine from the training period on, score each forecast on the client's side, and tell the alarms."""
+    split = load_split(options)
+    n = split.n_healthy + 1500 if options.quick else len(split.series.values)
+    times, values = split.series.times[:n], split.series.values[:n]
+    windows = [(split.series.index_of(first), split.series.index_of(last)) for first, last in split.series.windows]
+    onsets: list[int] = []
+
+    with served_file(options, export_model) as path:
+        anomaly = streamrnn.load_model(path).card.provenance["anomaly"]
+        settings = msgspec.convert(anomaly, AnomalySettings)
+        score = AnomalyScore(settings)
+
+        def hear(seq: int, frame: NDArray[np.float32], output: streamrnn_client.Output) -> None:
+            verdict = score.frame(float(values[seq]), float(output.y[0]))
+            if verdict.onset:
+                onsets.append(seq)
+                inside = any(first <= seq <= last for first, last in windows)
+                what = "in a labelled window" if inside else "a false alarm" if seq >= split.n_healthy else "training"
+                print(f"{times[seq]}  {values[seq]:6.1f} F  score {verdict.score:.2f}  {what}")
+
+        async def play(client: streamrnn_client.Client) -> None:
+            await play_frames(client, MODEL, values[:, None].astype(np.float32), hear)
+
+        serve_and_play({MODEL: path}, play)
+    found = judge(onsets, windows, split.n_healthy, n, FRAMES_PER_DAY)
+    days = f"{found.n_false_alarms} false alarms in {found.n_days:.0f} days"
+    print(f"\n{n} frames: {found.n_found} of 4 windows found, {days}")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the verb given on the command line."""
-    options = parse(NAME, __doc__ or "", DESCRIPTION.name, arguments)
-    dispatch(options, {"train": train, "evaluate": evaluate, "export": export_model})
+    options = parse(NAME, __doc__ or "", MODEL, arguments)
+    dispatch(options, {"train": train, "evaluate": evaluate, "export": export_model, "demo": demo})
 
 
 if __name__ == "__main__":
