@@ -22,7 +22,7 @@ OTHER_WORDS = (
     "hello", "yes", "no", "stop", "go", "left", "right", "up", "down", "please", "thank you", "the", "and", "a house",
     "water", "music", "open the door", "good morning", "what time is it", "play", "again", "never", "window", "father",
     "computer", "hundred", "and then", "is it", "telephone", "my name is", "maybe", "sunday", "forest", "sick", "fire",
-    "tree", "won", "height", "heaven", "wine", "hero", "ate my lunch", "people", "because", "yellow", "mountain",
+    "tree", "wander", "height", "heaven", "wine", "hero", "never mind", "people", "because", "yellow", "mountain",
 )  # fmt: skip
 """Speech that holds no digit, some of it close to one."""
 

@@ -51,11 +51,7 @@ def transcribe_unbroken(utterances: Sequence[Utterance], outputs: Outputs) -> Tr
 
 
 def word_error_percent(pairs: Sequence[tuple[Sequence[int], Sequence[int]]]) -> float:
-    """Substitutions, deletions and insertions over the words said, in percent; pairs of what was said and read.
-
-    Raises:
-        ValueError: somewhere nothing was said, so that there is no rate.
-    """
+    """Substitutions, deletions and insertions over the words said, at least one, in percent; pairs of said and read."""
     said, read = ([" ".join(map(str, words)) for words in side] for side in zip(*pairs, strict=True))
     return 100.0 * float(jiwer.wer(said, read))
 
