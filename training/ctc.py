@@ -60,3 +60,27 @@ def ctc_loss(log_probabilities: Tensor, labels: Sequence[Sequence[int]]) -> Tens
         reduction="none", zero_infinity=True,
     )  # fmt: skip
     return (losses / n_labels.clamp(min=1)).mean()
+
+
+def end_loss(
+    log_probabilities: Tensor, labels: Sequence[Sequence[int]], ends: Sequence[Sequence[int]], n_marked: int
+) -> Tensor:
+    """Mean of -log p of the label at the outputs before each known end and of the blank elsewhere, both alike in all.
+
+    What CTC finds out for itself, and slowly: where a label stands. It is what a training begins with.
+
+    Args:
+        log_probabilities: (batch, n_frames, 1 + n_labels).
+        labels: of each sequence.
+        ends: of each sequence, the output at which each label ends; a sequence with labels and no ends is left out.
+        n_marked: outputs, up to and with that one, which stand for the label.
+    """
+    target = torch.zeros(log_probabilities.shape[:2], dtype=torch.int64)
+    is_known = torch.tensor([len(some) == len(where) for some, where in zip(labels, ends, strict=True)])
+    for i, (some, where) in enumerate(zip(labels, ends, strict=True)):
+        for label, end in zip(some, where, strict=False):
+            target[i, max(0, end - n_marked + 1) : end + 1] = label + 1
+    losses = -log_probabilities.gather(-1, target[..., None])[..., 0]
+    is_label, is_blank = (target != BLANK) & is_known[:, None], (target == BLANK) & is_known[:, None]
+    of_labels, of_blanks = ((losses * some).sum() / some.sum().clamp(min=1) for some in (is_label, is_blank))
+    return (of_labels + of_blanks) / 2

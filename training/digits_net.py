@@ -26,7 +26,7 @@ States = tuple[Tensor, Tensor]
 class DigitsNet(nn.Module):
     """Two causal convolutions, two GRUs, linear, log-softmax: normalised features to log-probabilities."""
 
-    def __init__(self, channels: Sequence[int], hidden: Sequence[int], dropout: float = 0.15) -> None:
+    def __init__(self, channels: Sequence[int], hidden: Sequence[int], dropout: float = 0.05) -> None:
         super().__init__()
         self.pad1 = nn.ConstantPad1d((5 - STRIDE, 0), 0.0)  # the last window ends with its frame: no delay
         self.conv1 = nn.Conv1d(LOGMEL.size, channels[0], 5, stride=STRIDE)

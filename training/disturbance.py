@@ -32,10 +32,10 @@ class Disturbance:
         rate_hz: of the samples.
     """
 
-    pace: tuple[float, float] = (0.85, 1.2)
+    pace: tuple[float, float] = (0.88, 1.15)
     peak_db: tuple[float, float] = (-24.0, 0.0)
-    colour_db: float = 8.0
-    snr_db: tuple[float, float] = (5.0, 45.0)
+    colour_db: float = 6.0
+    snr_db: tuple[float, float] = (6.0, 50.0)
     floor_db: tuple[float, float] = (-80.0, -20.0)
     rate_hz: int = 8000
 
@@ -70,7 +70,7 @@ class Disturbance:
         return np.asarray(np.clip(samples + noise, -1.0, 1.0), np.float32)
 
 
-def masked(features: Tensor, generator: torch.Generator, n_bands: int = 8, n_frames: int = 8) -> Tensor:
+def masked(features: Tensor, generator: torch.Generator, n_bands: int = 6, n_frames: int = 6) -> Tensor:
     """Features (batch, n_frames, size) with up to one band and two short stretches of each sequence set to 0.
 
     Source: Park et al. 2019, "SpecAugment", section 2, without the warping of time.

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from training.connected import Speaker, join
+from training.connected import Speaker, Utterance, join
 from training.disturbance import Disturbance
 
 Floats = NDArray[np.float32]
@@ -34,6 +34,21 @@ class Source:
 
 
 @dataclass(frozen=True, eq=False)
+class Batch:
+    """Sequences to train on.
+
+    Attributes:
+        samples: (n, length) float32.
+        labels: of each sequence.
+        ends: of each sequence, the sample after the last of each label; empty where that is not known.
+    """
+
+    samples: Tensor
+    labels: list[tuple[int, ...]]
+    ends: list[tuple[int, ...]]
+
+
+@dataclass(frozen=True, eq=False)
 class Mixture:
     """Batches of sequences of one length: words until it is full, pauses among them, silence at the end.
 
@@ -51,14 +66,14 @@ class Mixture:
     n_trailing: int
     disturbance: Disturbance
 
-    def batch(self, n: int, rng: np.random.Generator) -> tuple[Tensor, list[tuple[int, ...]]]:
-        """Draw samples (n, length) float32 and the labels of each sequence."""
+    def batch(self, n: int, rng: np.random.Generator) -> Batch:
+        """Draw `n` sequences."""
         drawn = [self._sequence(rng) for _ in range(n)]
-        samples = np.stack([self.disturbance.disturbed(samples, rng) for samples, _ in drawn])
-        return torch.from_numpy(samples), [labels for _, labels in drawn]
+        samples = np.stack([self.disturbance.disturbed(one.samples, rng) for one in drawn])
+        return Batch(torch.from_numpy(samples), [one.words for one in drawn], [one.ends for one in drawn])
 
-    def _sequence(self, rng: np.random.Generator) -> Phrase:
-        """Samples (length,) before any noise, and their labels."""
+    def _sequence(self, rng: np.random.Generator) -> Utterance:
+        """Samples (length,) before any noise, their labels, and the ends of these where they are known."""
         at, source = rng.random(), None
         for candidate in self.sources:
             at -= candidate.share
@@ -66,7 +81,7 @@ class Mixture:
                 source = candidate
                 break
         if source is None:
-            return np.zeros(self.length, np.float32), ()
+            return Utterance(np.zeros(self.length, np.float32), (), ())
         clips: list[Floats] = []
         gaps: list[int] = []
         labels: tuple[int, ...] = ()
@@ -82,10 +97,10 @@ class Mixture:
             gaps.append(gap)
             labels += said
             most -= not said
-        joined = join(clips, labels if len(labels) == len(clips) else [0] * len(clips), gaps, 0)
+        joined = join(clips, range(len(clips)), gaps, 0)
         samples = np.zeros(self.length, np.float32)
         samples[: len(joined.samples)] = joined.samples
-        return samples, labels
+        return Utterance(samples, labels, joined.ends if speaker is not None else ())
 
     def _spoken(self, speaker: Speaker | None, source: Source, rng: np.random.Generator) -> Phrase:
         if speaker is None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from training.ctc import Emission, Greedy, ctc_loss, greedy
+from training.ctc import Emission, Greedy, ctc_loss, end_loss, greedy
 
 
 def outputs_of(path: str) -> np.ndarray:
@@ -60,3 +60,19 @@ def test_a_target_that_cannot_be_said_has_no_gradient_instead_of_an_infinite_one
     raw = torch.zeros(1, 2, 3, requires_grad=True)
     ctc_loss(torch.log_softmax(raw, -1), [(0, 1, 0)]).backward()
     assert raw.grad is not None and torch.equal(raw.grad, torch.zeros_like(raw))
+
+
+def test_what_is_told_of_ends_is_a_label_before_each_and_blanks_elsewhere():
+    """Frames of sequence 0: blank, a, a, blank; sequence 1 is of unknown ends and left out, sequence 2 is silence."""
+    p_blank = torch.tensor([[0.9, 0.2, 0.3, 0.8], [0.5, 0.5, 0.5, 0.5], [0.7, 0.7, 0.7, 0.7]])
+    log_probabilities = torch.log(torch.stack([p_blank, 1 - p_blank], -1))
+    got = end_loss(log_probabilities, [(0,), (0,), ()], [(2,), (), ()], n_marked=2)
+    of_label = -(math.log(0.8) + math.log(0.7)) / 2
+    of_blank = -(math.log(0.9) + math.log(0.8) + 4 * math.log(0.7)) / 6
+    assert got.item() == pytest.approx((of_label + of_blank) / 2, rel=1e-5)
+
+
+def test_an_end_near_the_beginning_marks_what_there_is():
+    log_probabilities = torch.log(torch.tensor([[[0.1, 0.9], [0.8, 0.2]]]))
+    got = end_loss(log_probabilities, [(0,)], [(0,)], n_marked=6).item()
+    assert got == pytest.approx((-math.log(0.9) - math.log(0.8)) / 2, rel=1e-5)

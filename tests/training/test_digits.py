@@ -65,7 +65,7 @@ def test_measured_features_are_normalised():
 def test_states_go_on_in_half_of_a_batch():
     recogniser = small()
     mixture = Mixture([], 8 * FRAME, 0, Disturbance())
-    drill = Drill(mixture, recogniser, torch.Generator().manual_seed(0))
+    drill = Drill(mixture, recogniser, torch.Generator().manual_seed(0), n_told=2)
     assert drill._before() is None
     first = drill(recogniser.net)
     assert first.requires_grad and torch.isfinite(first)

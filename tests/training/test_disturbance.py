@@ -75,9 +75,11 @@ def test_mixtures_say_what_they_are_labelled_with():
     mixture = Mixture([Source(0.5, speakers=[speaker])], 16_000, 2000, calm)
     rng = np.random.default_rng(0)
     drawn = [mixture._sequence(rng) for _ in range(60)]
-    silent = [samples for samples, labels in drawn if not labels]
+    silent = [one.samples for one in drawn if not one.words]
     assert 15 < len(silent) < 45 and not any(samples.any() for samples in silent)
-    for samples, labels in drawn:
+    for one in drawn:
+        samples, labels = one.samples, one.words
+        assert len(one.ends) == len(labels) and all(samples[end - 1] for end in one.ends)
         assert samples.shape == (16_000,) and not samples[14_000:].any()
         assert np.count_nonzero(samples) <= 1000 * len(labels)
         assert np.count_nonzero(samples) >= 1000 * len(labels) - 240 * max(0, len(labels) - 1)
@@ -87,9 +89,10 @@ def test_phrases_and_other_words_bring_their_own_labels():
     phrase, other = np.ones(3000, np.float32), np.full(500, 2.0, np.float32)
     calm = Disturbance(pace=(1.0, 1.0))
     said = Mixture([Source(1.0, phrases=[(phrase, (4, 7))])], 20_000, 1000, calm)
-    samples, labels = said.batch(8, np.random.default_rng(0))
-    assert tuple(samples.shape) == (8, 20_000) and samples.dtype == torch.float32
-    assert all(one and one[:2] == (4, 7) and len(one) % 2 == 0 for one in labels)
+    batch = said.batch(8, np.random.default_rng(0))
+    assert tuple(batch.samples.shape) == (8, 20_000) and batch.samples.dtype == torch.float32
+    assert all(one and one[:2] == (4, 7) and len(one) % 2 == 0 for one in batch.labels)
+    assert batch.ends == [()] * 8, "where a word ends in a phrase is not known"
     unlabelled = Mixture([Source(1.0, phrases=[(other, ())])], 20_000, 1000, calm)
-    samples, labels = unlabelled.batch(8, np.random.default_rng(0))
-    assert labels == [()] * 8 and samples.abs().amax(1).min() > 0.01
+    batch = unlabelled.batch(8, np.random.default_rng(0))
+    assert batch.labels == [()] * 8 and batch.samples.abs().amax(1).min() > 0.01

@@ -48,6 +48,8 @@ MODEL = "digits"
 DATA = (FSDD,)
 N_STEPS = 50
 """Optimiser steps in an epoch."""
+N_TOLD = 500
+"""Steps over which the net is told where words end."""
 AIM_PERCENT = 3.0
 
 DESCRIPTION = Description(
@@ -75,14 +77,14 @@ def train(options: Options) -> None:
     began_s, generator = time.perf_counter(), seed_everything(options.seed)
     folder, synthetic = data_folder(FSDD, options.data), synthetic_speech(options)
     mixture = mixture_of(fsdd_clips(folder, "train"), synthetic)
-    mean, std = measured(mixture.batch(4 * N_BATCH, np.random.default_rng(options.seed))[0])
+    mean, std = measured(mixture.batch(4 * N_BATCH, np.random.default_rng(options.seed)).samples)
     sizes = ((8, 8), (16, 16)) if options.quick else ((64, 96), (128, 96))
     arguments: dict[str, Any] = {"mean": mean, "std": std, "channels": sizes[0], "hidden": sizes[1]}
     recogniser = Recogniser(**arguments)
     validation = mixture_of(fsdd_clips(folder, "validation"), synthetic)
     settings = FitSettings(
-        max_epochs=2 if options.quick else 26,
-        patience_epochs=26,
+        max_epochs=2 if options.quick else 28,
+        patience_epochs=28,
         window_frames=int(mixture.length),
         learning_rate=4e-3,
         warmup_windows=0 if options.quick else 100,
@@ -93,7 +95,7 @@ def train(options: Options) -> None:
     )
     history = fit_batches(
         recogniser.net,
-        Drill(mixture, recogniser, generator),
+        Drill(mixture, recogniser, generator, n_told=4 if options.quick else N_TOLD),
         Examination(validation, recogniser, 1 if options.quick else 4, seed=1),
         settings,
         n_steps=2 if options.quick else N_STEPS,
