@@ -26,7 +26,7 @@ States = tuple[Tensor, Tensor]
 class DigitsNet(nn.Module):
     """Two causal convolutions, two GRUs, linear, log-softmax: normalised features to log-probabilities."""
 
-    def __init__(self, channels: Sequence[int], hidden: Sequence[int], dropout: float = 0.05) -> None:
+    def __init__(self, channels: Sequence[int], hidden: Sequence[int], dropout: float = 0.1) -> None:
         super().__init__()
         self.pad1 = nn.ConstantPad1d((5 - STRIDE, 0), 0.0)  # the last window ends with its frame: no delay
         self.conv1 = nn.Conv1d(LOGMEL.size, channels[0], 5, stride=STRIDE)
@@ -44,8 +44,8 @@ class DigitsNet(nn.Module):
         """Map features (batch, 2 n, 40) and the states before them to outputs (batch, n, 11) and the states after."""
         x = torch.relu(self.norm1(self.conv1(self.pad1(features.transpose(1, 2)))))
         x = torch.relu(self.norm2(self.conv2(self.pad2(x)))).transpose(1, 2)
-        x, h1 = self.gru1(self.dropout(x), states[0] if states else None)
-        x, h2 = self.gru2(self.dropout(x), states[1] if states else None)
+        x, h1 = self.gru1(x, states[0] if states else None)
+        x, h2 = self.gru2(x, states[1] if states else None)
         return self.log_softmax(self.fc(self.dropout(x))), (h1, h2)
 
     def forward(self, features: Tensor) -> Tensor:

@@ -28,16 +28,16 @@ def hum(n: int, rate_hz: float, rng: np.random.Generator) -> Floats:
 
 
 def chords(n: int, rate_hz: float, rng: np.random.Generator) -> Floats:
-    """Music of a kind (n,): chords of three notes with harmonics and decay, two to six a second, root mean square 1."""
+    """Music of a kind (n,): two to six decaying chords a second, three notes of four harmonics, root mean square 1."""
     y, start = np.zeros(n), 0
     while start < n:
         length = int(rate_hz / rng.uniform(2, 6))
         t = np.arange(min(length, n - start)) / rate_hz
         root_hz = 110 * 2 ** (rng.integers(0, 25) / 12)
         for step in (0, rng.integers(3, 5), 7):
-            note_hz = root_hz * 2 ** (step / 12)
-            for k in range(1, 1 + min(6, int(0.45 * rate_hz / note_hz))):
-                y[start : start + t.size] += np.sin(2 * np.pi * k * note_hz * t) * np.exp(-t * rng.uniform(1, 8)) / k
+            phase = 2 * np.pi * root_hz * 2 ** (step / 12) * t
+            tone = np.sum([np.sin(k * phase) / k for k in range(1, 5)], axis=0)
+            y[start : start + t.size] += tone * np.exp(-t * rng.uniform(1, 8))
         start += length
     return _unit(y)
 
