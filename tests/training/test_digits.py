@@ -130,7 +130,7 @@ def test_captions_begin_a_new_line_after_a_pause(capsys):
             self.y = np.eye(11, dtype=np.float32)[label]
 
     for seq, label in ((0, 0), (10, 5), (11, 5), (20, 2), (61, 1)):
-        captions.show(seq, SOUND[:FRAME], Given(label))  # type: ignore[arg-type]
+        captions.show(seq, SOUND[:FRAME], Given(label))
     assert captions.words == [4, 1, 0]
     lines = [line.split("s  ")[1] for line in capsys.readouterr().out.splitlines()]
     assert lines == ["four", "four one", "zero"]

@@ -170,7 +170,7 @@ def evaluate(options: Options) -> None:
     recogniser, checkpoint = load(options)
     folder, model = data_folder(FSDD, options.data), recogniser.as_model(card(checkpoint))
     train_clips, test_clips = fsdd_clips(folder, "train"), fsdd_clips(folder, "test")
-    trial = Trial.of(test_clips, *((6, 2.0) if options.quick else (360,)))
+    trial = Trial.of(test_clips, *((6, 2.0) if options.quick else (240,)))
     streamed = listen(trial, lambda samples: streamed_outputs(model, samples))
     offline = listen(trial, lambda samples: offline_outputs(recogniser, samples))
     known = train_clips[:: 10 if options.quick else 1]
