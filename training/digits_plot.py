@@ -47,7 +47,8 @@ def plot_digits(
 
 def _draw_utterance(axes: Axes, shown: Transcript) -> None:
     one = shown.utterance
-    axes.specgram(np.asarray(one.samples) + 1e-6, NFFT=256, Fs=RATE_HZ, noverlap=128, cmap="Greys", vmin=-110)
+    sound = np.asarray(one.samples) + 1e-6
+    axes.specgram(sound, NFFT=FRAME, Fs=RATE_HZ, noverlap=0, cmap="Greys", vmin=-100, interpolation="nearest")
     for word, end in zip(one.words, one.ends, strict=True):
         end_s = end / RATE_HZ
         axes.axvline(
@@ -85,4 +86,4 @@ def _draw_percents(axes: Axes, percents: Mapping[str, tuple[float, float]]) -> N
     axes.set(title="Word error rate, test digits", xlabel="errors of 100 words (%)", yticks=places, yticklabels=names)
     axes.margins(x=0.15)
     axes.invert_yaxis()
-    axes.legend(loc="lower right", fontsize=8)
+    axes.legend(loc="upper right", fontsize=8)
