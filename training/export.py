@@ -76,8 +76,13 @@ def export(net: nn.Module, card: streamrnn.Card, path: Path, example: Tensor | N
         UnsupportedError: a layer cannot be streamed, or the two disagree.
     """
     model = streamrnn.from_torch(net.eval(), card=card, example=example)
+    save(model, path)
+    return model
+
+
+def save(model: streamrnn.Model, path: Path) -> None:
+    """Write the model file at `path`, making its folder, and say how close it is to what it came from."""
     path.parent.mkdir(parents=True, exist_ok=True)
     model.save(path)
     error = model.card.certificate.get("max_abs_error")
     print(f"wrote {path.name}: {path.stat().st_size:,} bytes, largest error against PyTorch {error}")
-    return model

@@ -1,11 +1,15 @@
-"""Two small trained models and one recording, there from the start for the demo, the tutorial and the tests.
+"""Three small trained models and two recordings, there from the start for the demo, the tutorial and the tests.
 
 - `temperature_anomaly`: predicts a machine's next temperature; its card's provenance holds under `anomaly` the settings
   of the score that goes with it: `AnomalyScore(AnomalySettings(**model.card.provenance["anomaly"]))`, then
   `.frame(value, output)` with the raw value of each frame and the model's output for it.
 - `char_lm`: log-probabilities of the next character of Shakespeare; its labels are the 65 characters, a frame is the
   index of one.
+- `digits`: hears English digits; a frame is 160 samples of 8 kHz, an output the log-probabilities of a blank and ten
+  words.
 - `temperature_recording`: csv with the columns timestamp, value, fault; the faults are injected.
+- `digits_recording`: wav, 8 kHz, a synthetic voice that says digits; `digits_words`: txt, which ones, one utterance a
+  line.
 
 `ATTRIBUTION.md` says what they were made from.
 """
@@ -17,7 +21,10 @@ from streamrnn.errors import OptionError
 _FILES = {
     "temperature_anomaly": "temperature_anomaly.safetensors",
     "char_lm": "char_lm.safetensors",
+    "digits": "digits.safetensors",
     "temperature_recording": "temperature_recording.csv",
+    "digits_recording": "digits_recording.wav",
+    "digits_words": "digits_recording.txt",
 }
 
 

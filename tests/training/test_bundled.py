@@ -61,14 +61,15 @@ def net_of(model: streamrnn.Model) -> torch.nn.Module:
 
 
 def test_names_and_paths():
-    assert set(bundled.names()) == {*MODELS, "temperature_recording"}
+    others = {"temperature_recording", "digits_recording", "digits_words"}
+    assert set(bundled.names()) == {*MODELS, "digits", *others}
     for name in bundled.names():
         assert bundled.path(name).is_file()
-    with pytest.raises(OptionError, match="there are temperature_anomaly, char_lm, temperature_recording"):
+    with pytest.raises(OptionError, match="there are temperature_anomaly, char_lm, digits, temperature_recording"):
         bundled.path("speech")
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", (*MODELS, "digits"))
 def test_models_are_small_and_say_where_they_come_from(name):
     assert bundled.path(name).stat().st_size < 1_000_000
     card = load(name).card
