@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from streamrnn_client import Output, OutputEvent, Session
 
 
+FIND_NOTHING = ("", "sampler")
+"""Decoders that find no events in frames that are sent."""
+
+
 class JsonLines:
     """Writes what comes, in order.
 
@@ -33,7 +37,7 @@ class JsonLines:
         """Learn the heads, and whether there is a decoder."""
         self._heads = session.heads if len(session.heads) > 1 else ()
         if self._has_outputs is None:
-            self._has_outputs = not session.decoder
+            self._has_outputs = session.decoder in FIND_NOTHING
 
     def take(self, output: Output) -> None:
         """Its line, and one for each of its events."""

@@ -125,12 +125,13 @@ def stream(
         typer.Option(min=1, metavar="N", help="Most frames sent and not answered (default: 64, or two chunks)."),
     ] = None,
     decoder: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="DECODER",
-            help="What finds events in the outputs: model (as its card says), none, or settings as JSON.",
+            help="What finds events in the outputs: model (as its card says), none, or settings as JSON "
+            "(default: model for sound and text, none for rows).",
         ),
-    ] = "model",
+    ] = None,
     outputs: Annotated[
         bool | None,
         typer.Option("--outputs/--no-outputs", help="Print outputs, too (default: where there is no decoder)."),
@@ -142,8 +143,8 @@ def stream(
 ) -> None:
     """Stream frames to a served model; print {"seq": 0, "y": [...]} for each, in order.
 
-    Where the model has several heads, "y" is an object of their values by name. Where its card has a decoder, its
-    events are printed in place of the outputs: {"seq": 41, "kind": "final", "text": "four two", ...}.
+    Where the model has several heads, "y" is an object of their values by name. The events of a decoder are printed in
+    place of the outputs: {"seq": 41, "kind": "final", "text": "four two", ...}.
 
     Outputs go to standard output, progress and a summary of latencies to standard error. Latency runs from the moment a
     frame was due to the moment its output was read; at max rate a frame is due when it is taken from the file.
@@ -151,6 +152,8 @@ def stream(
     Example: streamrnn stream ws://localhost:8765 temp --csv recording.csv --columns value --rate max > outputs.jsonl
 
     Example: streamrnn stream ws://localhost:8765 digits --wav call.wav
+
+    Example: streamrnn stream ws://localhost:8765 temp --csv recording.csv --columns value --decoder model
 
     Example: tail -f sensor.csv | streamrnn stream ws://localhost:8765 temp --stdin --columns 2
     """
@@ -162,7 +165,8 @@ def stream(
     is_heard = wav is not None and is_live
     pace = Pace.parse(rate or ("realtime" if is_heard else "max"), speed)
     chunk_frames = chunk or (FILE_CHUNK_FRAMES if (csv is not None or wav is not None) and pace.is_max else 1)
-    wish = Wish(url, model, pace, chunk_frames, window or max(LEAST_WINDOW_FRAMES, 2 * chunk_frames), decoder)
+    chosen_decoder = decoder or ("none" if is_row else "model")
+    wish = Wish(url, model, pace, chunk_frames, window or max(LEAST_WINDOW_FRAMES, 2 * chunk_frames), chosen_decoder)
     report = Listening(sys.stdout) if is_live else JsonLines(sys.stdout, outputs, chunk_frames)
     on_sound = report.hear if isinstance(report, Listening) else None
     with csv.open("rb") if csv is not None else contextlib.nullcontext(sys.stdin.buffer) as source:

@@ -268,7 +268,8 @@ def demo(options: Options) -> None:
         xs, us, came = frames(station)[rows], times_us(station)[rows], truths(station)[rows, 0]
         session = await client.open(MODEL, gap="hold", period_s=3600.0)
         source = (streamrnn_client.Timed(int(t), x) for t, x in zip(us, xs, strict=True))
-        async for seq, y, filled, _ in session.stream(paced(source, float("inf") if options.quick else 100.0)):
+        async for output in session.stream(paced(source, float("inf") if options.quick else 100.0)):
+            seq, y, filled = output.seq, output.y, output.filled
             errors[station.airport].append(abs(float(y[1]) - float(came[seq])))
             if seq % 24 == 0 or filled:
                 held_hours = f", {filled} missing hours held" if filled else ""
