@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.neighbors import KNeighborsClassifier  # type: ignore[import-untyped]
+from sklearn.neighbors import KNeighborsClassifier
 
 from streamrnn.model.frontend.frontend import Frontend
 from training.connected import Floats
