@@ -23,7 +23,7 @@ from training.spotting import Material
 from training.synthetic_words import OTHER_WORDS, synthetic_words
 
 KEYWORDS = ("yes", "no", "stop")
-N_SYNTHETIC = 60
+N_SYNTHETIC = 90
 """Synthetic words of each keyword; of other words three times as many."""
 QUICK_CLIPS = 4
 """Clips of each label that --quick keeps."""
@@ -50,12 +50,12 @@ def noises_of(clips: Sequence[CommandClip]) -> list[Floats]:
 
 
 def material_of(clips: Sequence[CommandClip], synthetic: Sequence[Word] = ()) -> Material:
-    """Lanes of one part: a quarter each keyword and other words, a third of them synthetic where there are any."""
+    """Lanes of one part: a quarter each keyword and other words, a quarter of them synthetic where there are any."""
     words = {**words_of(clips), **{f"synthetic {label}": [] for label in LABELS[1:]}}
     for word in synthetic:
         words[f"synthetic {word.label}"].append(word)
-    share = 1.0 / 3.0 if synthetic else 0.0
-    shares = {label: (1.0 - share) / 4 for label in LABELS[1:]}
+    share = 0.25 if synthetic else 0.0
+    shares = dict.fromkeys(LABELS[1:], (1.0 - share) / 4)
     if synthetic:
         shares |= {f"synthetic {label}": share / 4 for label in LABELS[1:]}
     return Material(LABELS, words, shares, noises_of(clips))

@@ -19,7 +19,12 @@ from training.spotter import FRAMES_PER_S, RATE_HZ
 
 
 def plot_commands(
-    path: Path, counts: NDArray[np.int64], labels: Sequence[str], track: Soundtrack, posteriors: Floats, threshold: float
+    path: Path,
+    counts: NDArray[np.int64],
+    labels: Sequence[str],
+    track: Soundtrack,
+    posteriors: Floats,
+    threshold: float,
 ) -> None:
     """Draw both into a PNG file at `path`.
 

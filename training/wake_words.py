@@ -20,8 +20,12 @@ LABELS = (OTHER, WAKE)
 N_SYNTHETIC = 60
 QUICK_CLIPS = 6
 """Recordings of each group that --quick keeps."""
-SHARES = {WAKE: 0.3, "wake words": 0.15, "commands": 0.2, "digits": 0.1}
-SYNTHETIC_SHARES = {"synthetic wake": 0.05, "synthetic others": 0.2}
+SHARES = {WAKE: 0.26, "wake words": 0.12, "commands": 0.2, "digits": 0.08}
+TRAINING_SHARES = {"halves": 0.1, "backwards": 0.08}
+SYNTHETIC_SHARES = {"synthetic wake": 0.04, "synthetic others": 0.16}
+PLAUSIBLE_S = (0.4, 1.1)
+"""How long "alexa" takes; in training a recording whose loud part is shorter or longer is not told where the word ends."""
+N_BABBLE, BABBLE_S = 20, 20.0
 PIECE_S = 300.0
 """Long recordings come in pieces of five minutes, each heard by a session of its own."""
 NEGATIVE_MIX = Mix(gap_s=(0.0, 0.6), gain_db=(-15.0, 3.0), noise_db=(-95.0, -30.0))
@@ -29,8 +33,8 @@ NEGATIVE_MIX = Mix(gap_s=(0.0, 0.6), gain_db=(-15.0, 3.0), noise_db=(-95.0, -30.
 Part = wakeword.Part
 
 
-def material_of(options: Options, part: Part, with_synthetic: bool = False) -> Material:
-    """Words and noise of one part; no speaker of commands is in two parts, no recording of the others."""
+def material_of(options: Options, part: Part) -> Material:
+    """Words and noise of one part as they are; no speaker of commands is in two parts, no recording of the others."""
     wake = wakeword.wake_clips(data_folder(wakeword.WAKEWORD, options.data), part)
     commands = speech_commands.command_clips(data_folder(speech_commands.SPEECH_COMMANDS, options.data), part)
     digits = fsdd.fsdd_clips(data_folder(fsdd.FSDD, options.data), part)
@@ -44,21 +48,45 @@ def material_of(options: Options, part: Part, with_synthetic: bool = False) -> M
     }
     if options.quick:
         words = {name: own[:QUICK_CLIPS] for name, own in words.items()}
-    shares = dict(SHARES)
-    if with_synthetic and (synthetic := _synthetic(options)):
-        words |= {name: [word for word in synthetic if word.label == label] for name, label in _GROUPS.items()}
+    return Material(LABELS, words, _to_one(SHARES), [clip.samples for clip in commands if not clip.speaker])
+
+
+def training_material(options: Options) -> Material:
+    """The training part with what makes it hard: halves of "alexa", words backwards, synthetic words, and babble."""
+    plain = material_of(options, "train")
+    words, shares = dict(plain.words), SHARES | TRAINING_SHARES
+    others = [word for name, own in words.items() for word in own if name != WAKE]
+    words[WAKE] = [word for word in words[WAKE] if is_plausible(word)] or words[WAKE]
+    words["halves"] = [half for word in words[WAKE] for half in halves_of(word)]
+    words["backwards"] = [Word.of(OTHER, word.samples[::-1].copy(), RATE_HZ) for word in others]
+    n_each = 2 if options.quick else N_SYNTHETIC
+    near = (*NEAR_WAKE, *NEAR_WAKE, *OTHER_WORDS)
+    if synthetic := synthetic_words((WAKE,), near, OTHER, RATE_HZ, n_each * 3, options.seed):
+        words["synthetic wake"] = [word for word in synthetic if word.label == WAKE]
+        words["synthetic others"] = [word for word in synthetic if word.label == OTHER]
         shares |= SYNTHETIC_SHARES
-    total = sum(shares.values())
-    noises = [clip.samples for clip in commands if not clip.speaker]
-    return Material(LABELS, words, {name: share / total for name, share in shares.items()}, noises)
+    rng = np.random.default_rng(options.seed)
+    n_samples = round(BABBLE_S * RATE_HZ)
+    babble = [
+        soundtrack(drawn_for(others, n_samples, rng), RATE_HZ, NEGATIVE_MIX, rng, plain.noises, n_samples).samples
+        for _ in range(1 if options.quick else N_BABBLE)
+    ]
+    return Material(LABELS, words, _to_one(shares), [*plain.noises, *babble])
 
 
-_GROUPS = {"synthetic wake": WAKE, "synthetic others": OTHER}
+def is_plausible(word: Word) -> bool:
+    """Whether the loud part may be "alexa" alone."""
+    return PLAUSIBLE_S[0] <= (word.end - word.start) / RATE_HZ <= PLAUSIBLE_S[1]
 
 
-def _synthetic(options: Options) -> list[Word]:
-    n_each, others = 2 if options.quick else N_SYNTHETIC, (*NEAR_WAKE, *NEAR_WAKE, *OTHER_WORDS)
-    return synthetic_words((WAKE,), others, OTHER, RATE_HZ, n_each * 2, options.seed)
+def halves_of(word: Word) -> tuple[Word, Word]:
+    """The recording up to the middle of the word, and from there on: neither is the word."""
+    middle = (word.start + word.end) // 2
+    return Word.of(OTHER, word.samples[:middle], RATE_HZ), Word.of(OTHER, word.samples[middle:], RATE_HZ)
+
+
+def _to_one(shares: dict[str, float]) -> dict[str, float]:
+    return {name: share / sum(shares.values()) for name, share in shares.items()}
 
 
 def negatives(material: Material, hours: float, seed: int) -> Iterator[Floats]:

@@ -45,7 +45,7 @@ from training.window_regression import WindowRegression
 NAME = "commands"
 MODEL = "commands"
 DATA = (SPEECH_COMMANDS,)
-MAX_EPOCHS = 130
+MAX_EPOCHS = 150
 AIM_ACCURACY = 0.93
 BASELINE_FRAMES = 20_000
 COLUMNS = ("GRU, engine", "GRU, PyTorch", "regression")
