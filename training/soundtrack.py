@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import lfilter
+from scipy.signal import lfilter  # type: ignore[import-untyped]
 
 Floats = NDArray[np.float32]
 
@@ -137,13 +137,13 @@ def noise(n_samples: int, rng: np.random.Generator, noises: Sequence[Floats] = (
         share = float(rng.uniform(0.0, 0.98))
         samples = lfilter([1.0 - share], [1.0, -share], white)
     rms = float(np.sqrt(np.square(samples, dtype=np.float64).mean())) if n_samples else 1.0
-    return (samples / max(rms, RMS_FLOOR)).astype(np.float32)
+    return np.asarray(samples / max(rms, RMS_FLOOR), dtype=np.float32)
 
 
 def sped(samples: Floats, speed: float) -> Floats:
     """Faster and higher (`speed` above 1), or slower and lower: straight lines between the samples."""
     at = np.arange(round(len(samples) / speed)) * speed
-    return np.interp(at, np.arange(len(samples)), samples).astype(np.float32)
+    return np.asarray(np.interp(at, np.arange(len(samples)), samples), dtype=np.float32)
 
 
 def faded(samples: Floats, rate_hz: int) -> Floats:

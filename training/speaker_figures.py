@@ -101,9 +101,7 @@ class Trial:
         strangers = []
         for stranger in self.speakers:
             voice = AverageVoice({who: own for who, own in every.items() if who != stranger})
-            strangers.append(
-                self._stranger(lambda samples, voice=voice: voice.embedding(self._heard(samples)), stranger)
-            )
+            strangers.append(self._stranger(self._by(voice), stranger))
         utterances: dict[str, list[Floats]] = {}
         for one in self.an4_train:
             utterances.setdefault(one.speaker, []).append(one.features)
@@ -114,6 +112,9 @@ class Trial:
         shares = by_average(AverageVoice(every), self.speech, self.features)
         return Figures(shares, tuple(strangers), float(right), error)
 
+    def _by(self, voice: AverageVoice) -> Hearing:
+        return lambda samples: voice.embedding(self._heard(samples))
+
     def _heard(self, samples: Floats) -> Floats:
         return features_of(samples, self.features)
 
@@ -123,9 +124,9 @@ class Trial:
         return stranger_error(embedding, self.enrolment[stranger], own, others)
 
     def _figures(self, outputs: Floats, strangers: Sequence[Hearing], an4: Hearing) -> Figures:
+        n_known = len(self.speakers) - 1
         errors = [
-            self._stranger(lambda samples, hear=hear: embedding_of(hear(samples), len(self.speakers) - 1), who)
-            for hear, who in zip(strangers, self.speakers, strict=True)
+            self._stranger(_embedding(hear, n_known), who) for hear, who in zip(strangers, self.speakers, strict=True)
         ]
         n = len(self.an4_speakers)
         right = [self.an4_speakers[int(an4(one.features)[-n:].argmax())] == one.speaker for one in self.an4_test]
@@ -141,3 +142,7 @@ class Trial:
 def embedding_of(output: NDArray[np.floating], n_speakers: int) -> NDArray[np.floating]:
     """The part of an output that is the embedding: all before the log-probabilities."""
     return output[:-n_speakers]
+
+
+def _embedding(hear: Hearing, n_speakers: int) -> Hearing:
+    return lambda recording: embedding_of(hear(recording), n_speakers)

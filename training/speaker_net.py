@@ -21,7 +21,7 @@ LEAST = 1e-6
 
 
 class SpeakerNet(nn.Module):
-    """Features (n_lanes, n_frames, n_features) of pieces of speech to log-probabilities (n_lanes, n_frames, n_speakers).
+    """Features (n_lanes, n_frames, n_features) of pieces to log-probabilities (n_lanes, n_frames, n_speakers).
 
     Every piece begins afresh: no state is handed on.
     """
@@ -80,5 +80,5 @@ class Listener(nn.Module):
 
 
 def loss(output: Tensor, target: Tensor) -> Tensor:
-    """The mean of -log p of the speakers; output (..., n_speakers), target (...) or `IGNORED` at a piece's beginning."""
+    """The mean of -log p of the speakers; output (..., n_speakers), target (...) or `IGNORED` where a piece begins."""
     return nn.functional.nll_loss(output.flatten(0, -2), target.flatten(), ignore_index=IGNORED)

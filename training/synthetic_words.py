@@ -16,72 +16,11 @@ NEAR_WAKE = (
     *("election day", "i like sir", "all exits", "malaysia", "galaxy", "flex a muscle", "electric", "axle", "alexis"),
 )
 """What sounds like "alexa" and is not."""
-OTHER_WORDS = (
-    *[
-        "up",
-        "down",
-        "left",
-        "right",
-        "on",
-        "off",
-        "go",
-        "house",
-        "dog",
-        "cat",
-        "bird",
-        "happy",
-        "wow",
-        "sheila",
-        "marvin",
-        "bed",
-        "tree",
-        "learn",
-        "follow",
-        "visual",
-    ],
-    *[
-        "start",
-        "top",
-        "stock",
-        "step",
-        "snow",
-        "now",
-        "note",
-        "yet",
-        "yard",
-        "guess",
-        "nine",
-        "never",
-        "nose",
-        "past",
-        "spot",
-        "shop",
-        "west",
-        "less",
-        "knob",
-    ],
-    *[
-        "one",
-        "two",
-        "three",
-        "four",
-        "five",
-        "six",
-        "seven",
-        "eight",
-        "zero",
-        "hello",
-        "computer",
-        "music",
-        "light",
-        "door",
-        "open",
-        "close",
-        "please",
-        "good",
-    ],
-)
-"""What is none of ours; the second line sounds a little like one of them."""
+_PLAIN = "up down left right on off go house dog cat bird happy wow sheila marvin bed tree learn follow visual"
+_NEAR = "start top stock step snow now note yet yard guess nine never nose past spot shop west less knob"
+_MORE = "one two three four five six seven eight zero hello computer music light door open close please good"
+OTHER_WORDS = tuple(f"{_PLAIN} {_NEAR} {_MORE}".split())
+"""What is none of ours; some sound a little like one of them."""
 
 
 def synthetic_words(

@@ -60,7 +60,7 @@ def smoothed(scores: NDArray[np.floating], n: int) -> NDArray[np.float64]:
     """
     sums = np.cumsum(np.concatenate([np.zeros((n, *scores.shape[1:])), scores.astype(np.float64)]), axis=0)
     counts = np.minimum(np.arange(1, len(scores) + 1), n)
-    return (sums[n:] - sums[:-n]) / counts.reshape(-1, *[1] * (scores.ndim - 1))
+    return np.asarray((sums[n:] - sums[:-n]) / counts.reshape(-1, *[1] * (scores.ndim - 1)), dtype=np.float64)
 
 
 def onsets(scores: NDArray[np.floating], settings: TriggerSettings) -> list[int]:

@@ -98,7 +98,7 @@ class Curve:
 
 
 def chosen(curve: Curve, most_per_hour: float) -> float:
-    """The lowest threshold of a validation curve with at most so many false alarms an hour; the highest, if none has."""
+    """The lowest threshold of a validation curve with at most so many false alarms an hour; if none has, the last."""
     allowed = [one for one in THRESHOLDS if curve.false_per_hour(one) <= most_per_hour]
     return min(allowed, default=THRESHOLDS[-1])
 

@@ -20,11 +20,9 @@ LABELS = (OTHER, WAKE)
 N_SYNTHETIC = 60
 QUICK_CLIPS = 6
 """Recordings of each group that --quick keeps."""
-SHARES = {WAKE: 0.26, "wake words": 0.12, "commands": 0.2, "digits": 0.08}
-TRAINING_SHARES = {"halves": 0.1, "backwards": 0.08}
+SHARES = {WAKE: 0.3, "wake words": 0.12, "commands": 0.2, "digits": 0.08}
+TRAINING_SHARES = {"backwards": 0.12}
 SYNTHETIC_SHARES = {"synthetic wake": 0.04, "synthetic others": 0.16}
-PLAUSIBLE_S = (0.4, 1.1)
-"""How long "alexa" takes; in training a recording whose loud part is shorter or longer is not told where the word ends."""
 N_BABBLE, BABBLE_S = 20, 20.0
 PIECE_S = 300.0
 """Long recordings come in pieces of five minutes, each heard by a session of its own."""
@@ -52,12 +50,10 @@ def material_of(options: Options, part: Part) -> Material:
 
 
 def training_material(options: Options) -> Material:
-    """The training part with what makes it hard: halves of "alexa", words backwards, synthetic words, and babble."""
+    """The training part with what makes it hard: words backwards, synthetic words, and babble."""
     plain = material_of(options, "train")
     words, shares = dict(plain.words), SHARES | TRAINING_SHARES
     others = [word for name, own in words.items() for word in own if name != WAKE]
-    words[WAKE] = [word for word in words[WAKE] if is_plausible(word)] or words[WAKE]
-    words["halves"] = [half for word in words[WAKE] for half in halves_of(word)]
     words["backwards"] = [Word.of(OTHER, word.samples[::-1].copy(), RATE_HZ) for word in others]
     n_each = 2 if options.quick else N_SYNTHETIC
     near = (*NEAR_WAKE, *NEAR_WAKE, *OTHER_WORDS)
@@ -74,23 +70,12 @@ def training_material(options: Options) -> Material:
     return Material(LABELS, words, _to_one(shares), [*plain.noises, *babble])
 
 
-def is_plausible(word: Word) -> bool:
-    """Whether the loud part may be "alexa" alone."""
-    return PLAUSIBLE_S[0] <= (word.end - word.start) / RATE_HZ <= PLAUSIBLE_S[1]
-
-
-def halves_of(word: Word) -> tuple[Word, Word]:
-    """The recording up to the middle of the word, and from there on: neither is the word."""
-    middle = (word.start + word.end) // 2
-    return Word.of(OTHER, word.samples[:middle], RATE_HZ), Word.of(OTHER, word.samples[middle:], RATE_HZ)
-
-
 def _to_one(shares: dict[str, float]) -> dict[str, float]:
     return {name: share / sum(shares.values()) for name, share in shares.items()}
 
 
 def negatives(material: Material, hours: float, seed: int) -> Iterator[Floats]:
-    """Long recordings without the wake word, piece by piece: what is there is mixed again and again, each time otherwise.
+    """Long recordings without the wake word, piece by piece: what is there is mixed again and again, each time anew.
 
     Two layers of words, so that they also fall upon one another, with gains, gaps and noise of their own.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
 
 from streamrnn import Frontend
 from training.frontend import FrontendModule
@@ -52,7 +52,7 @@ class WindowRegression:
 
 
 def windows_of(features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The newest second at each frame: features (n_hops, n_mels) to (n_hops / 2, 10 * n_mels), zeros before the first."""
+    """The newest second at each frame: features (n_hops, n_mels) to (n_hops / 2, 10 * n_mels), at first zeros."""
     n_hops, n_mels = features.shape
     before = PIECE_HOPS * N_PIECES
     sums = np.cumsum(np.concatenate([np.zeros((before + 1, n_mels)), features.astype(np.float64)]), axis=0)

@@ -1,10 +1,14 @@
-"""Two small trained models and one recording, there from the start for the demo, the tutorial and the tests.
+"""Small trained models and recordings, there from the start for the demo, the tutorial and the tests.
 
 - `temperature_anomaly`: predicts a machine's next temperature; its card's provenance holds under `anomaly` the settings
   of the score that goes with it: `AnomalyScore(AnomalySettings(**model.card.provenance["anomaly"]))`, then
   `.frame(value, output)` with the raw value of each frame and the model's output for it.
 - `char_lm`: log-probabilities of the next character of Shakespeare; its labels are the 65 characters, a frame is the
   index of one.
+- `commands`: probabilities of yes, no, stop, another word or none to have just been said, from 320 samples; its
+  card's provenance holds under `keywords` when an event is one.
+- `commands_recording`: wav of 8 s, 16 kHz, synthetic speech: yes, another word, no, noise, stop; `commands_times` is
+  the text with their starts, ends (in seconds) and labels.
 - `temperature_recording`: csv with the columns timestamp, value, fault; the faults are injected.
 
 `ATTRIBUTION.md` says what they were made from.
@@ -18,6 +22,9 @@ _FILES = {
     "temperature_anomaly": "temperature_anomaly.safetensors",
     "char_lm": "char_lm.safetensors",
     "temperature_recording": "temperature_recording.csv",
+    "commands": "commands.safetensors",
+    "commands_recording": "commands_recording.wav",
+    "commands_times": "commands_recording.txt",
 }
 
 

@@ -60,7 +60,8 @@ def net_of(model: streamrnn.Model) -> torch.nn.Module:
 
 
 def test_names_and_paths():
-    assert set(bundled.names()) == {*MODELS, "temperature_recording"}
+    words = {"commands", "commands_recording", "commands_times"}
+    assert set(bundled.names()) == {*MODELS, "temperature_recording", *words}
     for name in bundled.names():
         assert bundled.path(name).is_file()
     with pytest.raises(OptionError, match="there are temperature_anomaly, char_lm, temperature_recording"):

@@ -1,8 +1,8 @@
 """Spoken commands: the probability of yes, no, stop, another word or none to have just ended, 50 times a second.
 
-Samples of 16 kHz in; log mel energies, a causal convolution and two layers of GRU, all in the model. Trained on words of
-Speech Commands over noise, mixed anew each epoch, and on words of espeak-ng where that is installed; judged on speakers
-that were in neither training nor validation, clip by clip and by the events of one long recording.
+Samples of 16 kHz in; log mel energies, a causal convolution and two layers of GRU, all in the model. Trained on words
+of Speech Commands over noise, mixed anew each epoch, and on words of espeak-ng where that is installed; judged on
+speakers that were in neither training nor validation, clip by clip and by the events of one long recording.
 
   python -m training.recipes.commands train       about 6 minutes on one core
   python -m training.recipes.commands evaluate    the table, training/results/commands.json, docs/recipes/commands.png
@@ -45,7 +45,7 @@ from training.window_regression import WindowRegression
 NAME = "commands"
 MODEL = "commands"
 DATA = (SPEECH_COMMANDS,)
-MAX_EPOCHS = 150
+MAX_EPOCHS = 170
 AIM_ACCURACY = 0.93
 BASELINE_FRAMES = 20_000
 COLUMNS = ("GRU, engine", "GRU, PyTorch", "regression")
@@ -86,7 +86,7 @@ class Bench:
             "release": trigger.release,
             "smooth_s": trigger.smooth_frames / FRAMES_PER_S,
             "refractory_s": trigger.refractory_frames / FRAMES_PER_S,
-            "ignored": list(LABELS[:2]),
+            "ignored": ",".join(LABELS[:2]),
         }
         extra = {"synthetic_speech": "espeak-ng, where it was installed", "keywords": spotting}
         return cls(fitted, fitted.model(card_of(DESCRIPTION, DATA, fitted.checkpoint, extra)), rules)
@@ -138,12 +138,12 @@ def verdict_of(engine: Tried, baseline: Tried) -> str:
     """Say in plain words what the model is worth."""
     n, right = int(engine.counts.sum()), int(engine.counts.trace())
     low, high = interval(right, n)
-    met = "reaches" if engine.accuracy >= AIM_ACCURACY else "misses"
+    met = "met" if engine.accuracy >= AIM_ACCURACY else "missed"
     return (
-        f"{right} of {n} clips of unheard speakers are right, which {met} the aim of {AIM_ACCURACY:.0%}; so few clips "
-        f"leave it anywhere between {low:.1%} and {high:.1%}. The regression has {baseline.accuracy:.1%}. "
-        f"As events {engine.heard.n_found} of {engine.heard.n_words} keywords are found, with {engine.heard.n_false} "
-        f"false alarms in {engine.heard.hours * 60:.1f} minutes that are full of words."
+        f"{right} of {n} clips of unheard speakers are right: the aim of {AIM_ACCURACY:.0%} is {met}. "
+        f"So few clips leave the rate anywhere between {low:.1%} and {high:.1%}; the regression has "
+        f"{baseline.accuracy:.1%}. As events {engine.heard.n_found} of {engine.heard.n_words} keywords are found, with "
+        f"{engine.heard.n_false} false alarms in {engine.heard.hours * 60:.1f} minutes that are full of words."
     )
 
 
@@ -153,9 +153,9 @@ def headlines_of(outcomes: Sequence[Tried]) -> tuple[Headline, ...]:
     found = (one.heard.share_found for one in outcomes)
     false = (one.heard.false_per_hour for one in outcomes)
     return (
-        Headline("test accuracy of clips", "higher", *accuracy, "logistic regression, last second", AIM_ACCURACY),
-        Headline("keywords found in the test recording", "higher", *found, "logistic regression, last second"),
-        Headline("false alarms an hour in it", "lower", *false, "logistic regression, last second"),
+        Headline.of("test accuracy of clips", "higher", accuracy, "logistic regression, last second", AIM_ACCURACY),
+        Headline.of("keywords found in the test recording", "higher", found, "logistic regression, last second"),
+        Headline.of("false alarms an hour in it", "lower", false, "logistic regression, last second"),
     )
 
 

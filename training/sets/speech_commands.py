@@ -17,7 +17,7 @@ SPEECH_COMMANDS = DataSet(
     source="https://github.com/thegtagamer/PICO-tinyML-benchmark at c66f6b0d78fe9218f6de9d07189691cfae077bee "
     "(Speech Commands v0.02, part of the test set)",
     licence="CC BY 4.0",
-    attribution="Speech Commands v0.02, Pete Warden, Google, CC BY 4.0 (arXiv:1804.03209); cut to a subset of its test set",
+    attribution="Speech Commands v0.02, Pete Warden, Google, CC BY 4.0 (arXiv:1804.03209); a part of its test set",
 )
 RATE_HZ = 16000
 SILENCE, UNKNOWN = "_silence_", "_unknown_"
