@@ -50,14 +50,15 @@ def noises_of(clips: Sequence[CommandClip]) -> list[Floats]:
 
 
 def material_of(clips: Sequence[CommandClip], synthetic: Sequence[Word] = ()) -> Material:
-    """Lanes of one part: a quarter each keyword and other words, a quarter of them synthetic where there are any."""
+    """Lanes of one part: a tenth bursts of noise, the rest words of all labels, a quarter synthetic if any are."""
     words = {**words_of(clips), **{f"synthetic {label}": [] for label in LABELS[1:]}}
     for word in synthetic:
         words[f"synthetic {word.label}"].append(word)
+    words[SILENCE] = [Word(SILENCE, sound, 0, len(sound)) for sound in noises_of(clips)]
     share = 0.25 if synthetic else 0.0
-    shares = dict.fromkeys(LABELS[1:], (1.0 - share) / 4)
+    shares = dict.fromkeys(LABELS[1:], 0.9 * (1.0 - share) / 4) | {SILENCE: 0.1}
     if synthetic:
-        shares |= {f"synthetic {label}": share / 4 for label in LABELS[1:]}
+        shares |= {f"synthetic {label}": 0.9 * share / 4 for label in LABELS[1:]}
     return Material(LABELS, words, shares, noises_of(clips))
 
 

@@ -61,7 +61,7 @@ def _draw_posteriors(
 ) -> None:
     times_s = (np.arange(len(posteriors)) + 1) / FRAMES_PER_S
     for i, label in enumerate(labels[1:], 1):
-        axes.plot(times_s, posteriors[:, i], label=label)
+        axes.plot(times_s, posteriors[:, i], label=label.strip("_"))
     for one in track.spoken:
         axes.axvspan(one.start / RATE_HZ, one.end / RATE_HZ, color="lightgrey")
         axes.text(one.start / RATE_HZ, 1.04, one.label, fontsize=8)

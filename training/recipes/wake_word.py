@@ -43,7 +43,7 @@ from training.window_regression import WindowRegression
 NAME = "wake_word"
 MODEL = "wake_word"
 DATA = (WAKEWORD, SPEECH_COMMANDS, FSDD)
-MAX_EPOCHS = 140
+MAX_EPOCHS = 110
 AIM_MISSED, MOST_PER_HOUR = 0.05, 1.0
 VALIDATION_HOURS, TEST_HOURS = 1.0, 2.0
 BASELINE_FRAMES = 20_000
