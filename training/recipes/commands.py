@@ -4,7 +4,7 @@ Samples of 16 kHz in; log mel energies, a causal convolution and two layers of G
 of Speech Commands over noise, mixed anew each epoch, and on words of espeak-ng where that is installed; judged on
 speakers that were in neither training nor validation, clip by clip and by the events of one long recording.
 
-  python -m training.recipes.commands train       about 6 minutes on one core
+  python -m training.recipes.commands train       about 5 minutes on one core
   python -m training.recipes.commands evaluate    the table, training/results/commands.json, docs/recipes/commands.png
   python -m training.recipes.commands export      streamrnn/bundled/commands.safetensors
   python -m training.recipes.commands demo        a synthetic recording through the server, word by word
@@ -45,7 +45,7 @@ from training.window_regression import WindowRegression
 NAME = "commands"
 MODEL = "commands"
 DATA = (SPEECH_COMMANDS,)
-MAX_EPOCHS = 170
+MAX_EPOCHS = 150
 AIM_ACCURACY = 0.93
 BASELINE_FRAMES = 20_000
 COLUMNS = ("GRU, engine", "GRU, PyTorch", "regression")

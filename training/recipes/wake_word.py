@@ -4,7 +4,7 @@ Samples of 16 kHz in; log mel energies, a causal convolution and two layers of G
 recordings of many people over noise, beside other wake words, commands and digits, mixed anew each epoch. Judged by
 misses against false alarms an hour, at a threshold that validation chose.
 
-  python -m training.recipes.wake_word train       about 6 minutes on one core
+  python -m training.recipes.wake_word train       about 5 minutes on one core
   python -m training.recipes.wake_word evaluate    the table, training/results/wake_word.json and the plot
   python -m training.recipes.wake_word export      training/runs/wake_word.safetensors
   python -m training.recipes.wake_word demo        test recordings through the server, event by event
