@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -34,6 +34,19 @@ class Headline:
     baseline: float | None
     baseline_name: str
     aim: float | None = None
+
+    @classmethod
+    def of(
+        cls,
+        metric: str,
+        better: Literal["lower", "higher"],
+        values: Iterable[float],
+        baseline_name: str,
+        aim: float | None = None,
+    ) -> Headline:
+        """Take streaming, offline and baseline in one, as the columns of a table come."""
+        streaming, offline, baseline = (float(value) for value in values)
+        return cls(metric, better, streaming, offline, baseline, baseline_name, aim)
 
     @property
     def is_met(self) -> bool:

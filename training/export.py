@@ -28,16 +28,20 @@ class Description:
 
 
 def card_of(
-    description: Description, data_set: DataSet, checkpoint: Checkpoint, extra: Mapping[str, Any] | None = None
+    description: Description,
+    data: DataSet | tuple[DataSet, ...],
+    checkpoint: Checkpoint,
+    extra: Mapping[str, Any] | None = None,
 ) -> streamrnn.Card:
     """Write the card: the description, and in its provenance everything needed to make the model again.
 
     Args:
         description: what goes in and out.
-        data_set: what it was trained on.
+        data: what it was trained on.
         checkpoint: the trained net, for seed, command and figures.
         extra: more provenance: plain values, or one level of dict or list of them.
     """
+    sets = (data,) if isinstance(data, DataSet) else data
     return streamrnn.Card(
         name=description.name,
         summary=description.summary,
@@ -47,9 +51,9 @@ def card_of(
         rate_hz=description.rate_hz,
         units=dict(description.units),
         provenance={
-            "data": data_set.name,
-            "source": data_set.source,
-            "data_licence": data_set.licence,
+            "data": ", ".join(one.name for one in sets),
+            "source": "; ".join(one.source for one in sets),
+            "data_licence": "; ".join(one.licence for one in sets),
             "seed": checkpoint.seed,
             "command": checkpoint.command,
             "torch": str(torch.__version__),
@@ -58,7 +62,7 @@ def card_of(
             **(extra or {}),
         },
         licence="Apache-2.0",
-        attribution=f"trained on: {data_set.attribution}",
+        attribution=f"trained on: {'; '.join(one.attribution for one in sets)}",
     )
 
 

@@ -1,4 +1,4 @@
-"""Three small trained models and two recordings, there from the start for the demo, the tutorial and the tests.
+"""Small trained models and recordings, there from the start for the demo, the tutorial and the tests.
 
 - `temperature_anomaly`: predicts a machine's next temperature; its card's provenance holds under `anomaly` the settings
   of the score that goes with it: `AnomalyScore(AnomalySettings(**model.card.provenance["anomaly"]))`, then
@@ -7,6 +7,10 @@
   index of one.
 - `digits`: hears English digits; a frame is 160 samples of 8 kHz, an output the log-probabilities of a blank and ten
   words.
+- `commands`: probabilities of yes, no, stop, another word or none to have just been said, from 320 samples; its
+  card's provenance holds under `keywords` when an event is one.
+- `commands_recording`: wav of 8 s, 16 kHz, synthetic speech: yes, another word, no, noise, stop; `commands_times` is
+  the text with their starts, ends (in seconds) and labels.
 - `temperature_recording`: csv with the columns timestamp, value, fault; the faults are injected.
 - `digits_recording`: wav, 8 kHz, a synthetic voice that says digits; `digits_words`: txt, which ones, one utterance a
   line.
@@ -25,6 +29,9 @@ _FILES = {
     "temperature_recording": "temperature_recording.csv",
     "digits_recording": "digits_recording.wav",
     "digits_words": "digits_recording.txt",
+    "commands": "commands.safetensors",
+    "commands_recording": "commands_recording.wav",
+    "commands_times": "commands_recording.txt",
 }
 
 

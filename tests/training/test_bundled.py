@@ -61,8 +61,8 @@ def net_of(model: streamrnn.Model) -> torch.nn.Module:
 
 
 def test_names_and_paths():
-    others = {"temperature_recording", "digits_recording", "digits_words"}
-    assert set(bundled.names()) == {*MODELS, "digits", *others}
+    spoken = {"digits", "digits_recording", "digits_words", "commands", "commands_recording", "commands_times"}
+    assert set(bundled.names()) == {*MODELS, "temperature_recording", *spoken}
     for name in bundled.names():
         assert bundled.path(name).is_file()
     with pytest.raises(OptionError, match="there are temperature_anomaly, char_lm, digits, temperature_recording"):
