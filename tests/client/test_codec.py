@@ -180,7 +180,7 @@ def test_any_message_survives_both_ways(encoding: str, data: st.DataObject) -> N
 )
 @pytest.mark.parametrize("encoding", list(CODECS))
 def test_a_field_out_of_range_is_malformed(encoding: str, change: dict[str, Any]) -> None:
-    import msgpack
+    import msgpack  # type: ignore[import-untyped]
 
     payload: Any = b"\0" * 4 if encoding == "msgpack" else "AAAAAA=="
     document = {"type": "output", "handle": 1, "seq": 2, "payload": payload}
