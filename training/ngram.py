@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 _MOST_DISCOUNTED = 3
 """Counts from here on share one discount."""
+_LEAST_DISCOUNT = 0.05
+"""Of a count: where few grams were counted the estimate may be 0, and what was never seen would be impossible."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ def _discounts(n_grams: Counter[int]) -> tuple[float, ...]:
     return (
         0.0,
         *(
-            min(count, max(0.0, count - (count + 1) * share * n_grams[count + 1] / n_grams[count]))
+            min(count, max(_LEAST_DISCOUNT, count - (count + 1) * share * n_grams[count + 1] / n_grams[count]))
             for count in range(1, _MOST_DISCOUNTED + 1)
         ),
     )

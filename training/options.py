@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -30,6 +30,9 @@ class Options:
         file: model file that export writes.
         seed: of training.
         quick: a few seconds of everything, for tests; the figures mean nothing.
+        model: name of the served model: that of the recipe, with the size where it is not the first.
+        size: which of the recipe's nets, or "" where it has one.
+        sizes: all of the recipe's nets; the files of the first one have no size in their names.
     """
 
     recipe: str
@@ -41,16 +44,24 @@ class Options:
     file: Path
     seed: int
     quick: bool
+    model: str = ""
+    size: str = ""
+    sizes: tuple[str, ...] = ()
 
     @property
     def checkpoint(self) -> Path:
         """Where `train` leaves the net."""
-        return self.out / f"{self.recipe}.pt"
+        return self.out / f"{self.recipe}{self._suffix}.pt"
 
     @property
     def curve(self) -> Path:
         """Where `train` leaves the learning curve."""
-        return self.out / f"{self.recipe}_curve.png"
+        return self.out / f"{self.recipe}{self._suffix}_curve.png"
+
+    @property
+    def _suffix(self) -> str:
+        first = (*self.sizes, "")[0]
+        return "" if self.size == first else f"_{self.size}"
 
     @property
     def evaluation(self) -> Path:
@@ -65,8 +76,13 @@ class Options:
     @property
     def command(self) -> str:
         """The command that repeats this training anywhere: no path of this machine in it."""
+        size = f" --size {self.size}" if self._suffix else ""
         quick = " --quick" if self.quick else ""
-        return f"python -m training.recipes.{self.recipe} train --seed {self.seed}{quick}"
+        return f"python -m training.recipes.{self.recipe} train --seed {self.seed}{size}{quick}"
+
+    def of_size(self, size: str) -> "Options":
+        """The same for another of the recipe's nets; `file` stays as it is."""
+        return replace(self, size=size)
 
 
 def parse(
@@ -76,6 +92,7 @@ def parse(
     arguments: Sequence[str] | None = None,
     *,
     is_bundled: bool = True,
+    sizes: Sequence[str] = (),
 ) -> Options:
     """Read the command line.
 
@@ -85,6 +102,8 @@ def parse(
         model_name: name of the model that `export` writes.
         arguments: instead of those of the process.
         is_bundled: `export` writes it by default among the bundled models, else to --out.
+        sizes: names of nets to choose from with --size; the first one is taken where nothing is said, and is the one
+            that may be bundled: the others' files have the size in their names, and go to --out.
 
     Raises:
         SystemExit: wrong arguments, or --help.
@@ -116,10 +135,16 @@ def parse(
     )
     parser.add_argument("--seed", type=int, default=0, help="0 .. 2**32 - 1; default: %(default)s")
     parser.add_argument("--quick", action="store_true", help="a few seconds of everything; the figures mean nothing")
+    if sizes:
+        parser.add_argument("--size", choices=sizes, default=sizes[0], help="which net; default: %(default)s")
     given = parser.parse_args(arguments)
     if not 0 <= given.seed < 2**32:
         parser.error(f"--seed: expected 0 .. 2**32 - 1, got {given.seed}")
     is_trial = given.quick or given.out != DEFAULT_RUNS
+    size = given.size if sizes else ""
+    is_first = not sizes or size == sizes[0]
+    folder = BUNDLED if is_bundled and is_first and not is_trial else given.out
+    model = model_name if is_first else f"{model_name}_{size}"
     return Options(
         recipe=recipe,
         verb=given.verb,
@@ -127,9 +152,12 @@ def parse(
         out=given.out,
         results=given.results or (given.out if is_trial else DEFAULT_RESULTS),
         plots=given.out if is_trial else DEFAULT_PLOTS,
-        file=given.file or (BUNDLED if is_bundled and not is_trial else given.out) / f"{model_name}.safetensors",
+        file=given.file or folder / f"{model}.safetensors",
         seed=given.seed,
         quick=given.quick,
+        model=model,
+        size=size,
+        sizes=tuple(sizes),
     )
 
 

@@ -18,11 +18,12 @@ from training import recordings
 from training.data import PROJECT_ROOT, shakespeare_text, split_contiguous
 from training.detection import judge, score_series
 from training.offline import Offline
-from training.recipes.char_lm import CharNet, sample
 from training.recipes.sensor_anomaly import TemperatureNet
+from training.sampling import write_on
 from training.sets.nab import nab_series
 from training.streamed import outputs_of
 from training.tbptt import run
+from training.token_net import TokenNet
 
 MODELS = ("temperature_anomaly", "char_lm")
 MACHINE = "realKnownCause/machine_temperature_system_failure.csv"
@@ -50,7 +51,7 @@ def net_of(model: streamrnn.Model) -> torch.nn.Module:
         cell, short = "gru", "gru"
     else:
         symbols, size = part("embedding", "weight").shape
-        net = CharNet(symbols, size, model.spec.node(by_kind["lstm"]).size, dropout=0.5)
+        net = TokenNet(symbols, size, model.spec.node(by_kind["lstm"]).size, dropout=0.5)
         own = {"embedding.weight": part("embedding", "weight")}
         cell, short = "lstm", "lstm"
     for weight in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
@@ -87,7 +88,7 @@ def test_streamed_outputs_equal_pytorch_over_the_whole_sequence(name):
     model = load(name)
     if model.n_tokens:
         symbols = model.card.labels  # its own writing: what the model is for, and no data needed
-        text = sample(model, "".join(symbols), "KING ", 3000, seed=5)
+        text = write_on(model, "".join(symbols), "KING ", 3000, seed=5)
         xs = np.array([[symbols.index(symbol)] for symbol in text], np.float32)
         whole = run(net_of(model), torch.tensor(xs[:, 0], dtype=torch.int64)[None], 10_000)[0].numpy()
     else:
@@ -121,15 +122,16 @@ def test_the_language_model_has_the_bits_of_the_results_file(tinyshakespeare):
     outputs = outputs_of(model, ids[:-1, None].astype(np.float32))
     bits = -outputs[np.arange(len(outputs)), ids[1:]].astype(np.float64).mean() / math.log(2.0)
     results = json.loads((PROJECT_ROOT / "training" / "results" / "char_lm.json").read_text())
-    assert bits == pytest.approx(results["figures"]["LSTM, engine"]["test bits per character"], abs=1e-4)
+    assert bits == pytest.approx(results["figures"]["sizes"]["small"]["streamed_bits"]["test"], abs=1e-4)
     assert np.allclose(np.exp(outputs.astype(np.float64)).sum(axis=1), 1.0, atol=1e-5)
 
 
 def test_the_results_files_are_of_the_bundled_models():
     for recipe, name in (("sensor_anomaly", "temperature_anomaly"), ("char_lm", "char_lm")):
         results = json.loads((PROJECT_ROOT / "training" / "results" / f"{recipe}.json").read_text())
+        made = results["figures"]["sizes"]["small"] if recipe == "char_lm" else results
         provenance = load(name).card.provenance
-        assert (results["seed"], results["command"]) == (provenance["seed"], provenance["command"])
+        assert (made["seed"], made["command"]) == (provenance["seed"], provenance["command"])
 
 
 def test_the_injected_faults_are_found_with_few_false_alarms():

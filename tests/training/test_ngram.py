@@ -55,3 +55,12 @@ def test_symbols_that_were_never_seen_have_a_finite_cost():
     ngram = NGram("abab", "abz", context_chars=5)
     assert 1.0 < ngram.bits_per_char("azz") < 10.0
     assert ngram.n_grams == len({"a", "b", "ab", "ba", "bab"})  # those with a character before them
+
+
+def test_nothing_is_impossible_where_few_grams_were_counted():
+    """Counts of 1, 2, 3 and 4 for 3, 2, 6 and 1 symbols: the estimate for 2 is below 0, and is not taken."""
+    text = "abc" + "dd" + "ee" + "".join(symbol * 3 for symbol in "fghijk") + "llll"
+    ngram = NGram(text, "abcdefghijklz", context_chars=0)
+    assert ngram._levels[0].discounts[2] == 0.05
+    alone = NGram("dxdx", "dxz", context_chars=1)
+    assert alone.probability("d", "z") > 0.0

@@ -11,9 +11,11 @@ import torch
 from tests.training.conftest import folder_or_skip
 from training import data, options
 from training.checkpoint import Checkpoint
+from training.corpus import Epochs
 from training.data import TINYSHAKESPEARE
 from training.sets.cmapss import CMAPSS
 from training.sets.nab import NAB
+from training.sets.names import NAMES
 from training.sets.stocks import STOCKS
 from training.sets.uci_har import UCI_HAR
 from training.sets.weather import WEATHER
@@ -25,6 +27,8 @@ SETS = {
     "engine_life": CMAPSS,
     "stocks": STOCKS,
     "weather": WEATHER,
+    "name_origin": NAMES,
+    "text_generation": NAMES,
 }
 
 
@@ -85,13 +89,12 @@ def test_defaults_write_the_committed_files_and_trials_do_not(tmp_path):
 
 
 def test_epochs_of_text_give_the_next_character():
-    char_lm = importlib.import_module("training.recipes.char_lm")
     ids = torch.arange(10_000)
-    epochs = char_lm.Epochs(ids, torch.Generator().manual_seed(0))
+    epochs = Epochs(ids, 32, 64, torch.Generator().manual_seed(0))
     starts = set()
     for epoch in range(5):
         x, target = epochs(epoch)
-        assert x.shape == target.shape == (char_lm.N_LANES, epochs.n_frames)
+        assert x.shape == target.shape == (32, epochs.n_frames)
         assert torch.equal(target, x + 1)
         assert torch.equal(x[1:, 0], x[:-1, -1] + 1), "lanes follow one another"
         starts.add(int(x[0, 0]))

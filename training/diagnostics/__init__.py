@@ -1,0 +1,1 @@
+"""What recurrent nets can and cannot learn, measured."""
