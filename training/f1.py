@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import f1_score  # type: ignore[import-untyped]
+from sklearn.metrics import f1_score
 
 
 def f1_by_class(truth: NDArray[np.int64], answers: NDArray[np.int64], names: Sequence[str]) -> dict[str, float]:
