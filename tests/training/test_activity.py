@@ -11,8 +11,8 @@ from tests.training.conftest import folder_or_skip
 from training.confusion import confusion, worst_mistake
 from training.data import DataMissing
 from training.recipes.activity import ActivityNet, Augmented, accuracy, streamed
-from training.rotation import rotated, rotations
 from training.sequences import answer
+from training.series.rotation import rotated, rotations
 from training.sets.uci_har import ACTIVITIES, UCI_HAR, Windows, har_windows
 
 

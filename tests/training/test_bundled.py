@@ -14,16 +14,16 @@ import streamrnn
 from streamrnn import bundled
 from streamrnn.decode import AnomalyScore, AnomalySettings
 from streamrnn.errors import OptionError
-from training import recordings
 from training.data import PROJECT_ROOT, shakespeare_text, split_contiguous
-from training.detection import judge, score_series
 from training.offline import Offline
 from training.recipes.sensor_anomaly import TemperatureNet
-from training.sampling import write_on
+from training.series import recordings
+from training.series.detection import judge, score_series
 from training.sets.nab import nab_series
 from training.streamed import outputs_of
 from training.tbptt import run
-from training.token_net import TokenNet
+from training.text.sampling import write_on
+from training.text.token_net import TokenNet
 
 MODELS = ("temperature_anomaly", "char_lm")
 MACHINE = "realKnownCause/machine_temperature_system_failure.csv"

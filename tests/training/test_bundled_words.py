@@ -11,15 +11,15 @@ import torch
 
 import streamrnn
 from streamrnn import Frontend, bundled
-from training.commands_recording import read_text, record, to_text
 from training.data import PROJECT_ROOT
-from training.espeak import has_espeak
-from training.keywords import hear
 from training.sets.speech_commands import LABELS, RATE_HZ
-from training.soundfiles import read_sound, resampled, write_sound
-from training.spotter import FRAMES_PER_S, OfflineSpotter, Spotter, frames_of
+from training.speech.commands_recording import read_text, record, to_text
+from training.speech.espeak import has_espeak
+from training.speech.keywords import hear
+from training.speech.soundfiles import read_sound, resampled, write_sound
+from training.speech.spotter import FRAMES_PER_S, OfflineSpotter, Spotter, frames_of
+from training.speech.triggers import TriggerSettings
 from training.streamed import outputs_of
-from training.triggers import TriggerSettings
 
 KEYWORDS = ("yes", "no", "stop")
 

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 import streamrnn
-from training.char_nets import SHARES, SIZES, mix, net_of
 from training.checkpoint import Checkpoint
 from training.fit import History
-from training.mixture_net import MixtureNet
 from training.streamed import outputs_of
-from training.token_net import TokenNet
+from training.text.char_nets import SHARES, SIZES, mix, net_of
+from training.text.mixture_net import MixtureNet
+from training.text.token_net import TokenNet
 
 FIRST = {"n_symbols": 5, "embedding_size": 3, "hidden_size": 7, "dropout": 0.5}
 SECOND = {"n_symbols": 5, "embedding_size": 2, "hidden_size": 4, "dropout": 0.5}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.connected import Plan, Utterance, join
-from training.ctc import Emission
-from training.transcription import (
+from training.speech.connected import Plan, Utterance, join
+from training.speech.ctc import Emission
+from training.speech.transcription import (
     Transcript,
     delays_ms,
     error_percent,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from training.ctc import Emission, Greedy, ctc_loss, end_loss, greedy
+from training.speech.ctc import Emission, Greedy, ctc_loss, end_loss, greedy
 
 
 def outputs_of(path: str) -> np.ndarray:

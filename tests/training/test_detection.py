@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from streamrnn.decode import AnomalySettings
-from training.detection import Detection, calibrate, judge, score_series
+from training.series.detection import Detection, calibrate, judge, score_series
 
 SETTINGS = AnomalySettings(warmup_frames=50, long_frames=400, refractory_frames=20)
 

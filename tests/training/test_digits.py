@@ -11,21 +11,21 @@ import torch
 import streamrnn
 from streamrnn import bundled
 from tests.training.conftest import folder_or_skip
-from training import digits_demo
-from training.connected import Utterance
-from training.ctc import greedy
 from training.data import PROJECT_ROOT
-from training.digits_demo import Captions
-from training.digits_drill import N_BATCH, Drill, Examination, speakers_of
-from training.digits_net import FRAME, LABELS, LOGMEL, Recogniser, measured
-from training.digits_trial import SEED, Trial, noisy, percent_by_length, percent_by_speaker
-from training.disturbance import Disturbance
-from training.mixture import Mixture, Source
-from training.noises import KINDS, no_speech
 from training.recipes import digits_asr
 from training.sets.fsdd import FSDD, RATE_HZ, WORDS, Clip, fsdd_clips
+from training.speech import digits_demo
+from training.speech.connected import Utterance
+from training.speech.ctc import greedy
+from training.speech.digits_demo import Captions
+from training.speech.digits_drill import N_BATCH, Drill, Examination, speakers_of
+from training.speech.digits_net import FRAME, LABELS, LOGMEL, Recogniser, measured
+from training.speech.digits_trial import SEED, Trial, noisy, percent_by_length, percent_by_speaker
+from training.speech.disturbance import Disturbance
+from training.speech.mixture import Mixture, Source
+from training.speech.noises import KINDS, no_speech
+from training.speech.transcription import error_percent, transcribe
 from training.streamed import outputs_of
-from training.transcription import error_percent, transcribe
 
 SOUND = (0.1 * np.random.default_rng(0).standard_normal(FRAME * 60)).astype(np.float32)
 
@@ -92,7 +92,7 @@ def test_speakers_have_their_clips_by_digit():
 
 
 def test_trials_are_of_test_clips_and_the_same_each_time(monkeypatch):
-    monkeypatch.setattr("training.synthesis.is_installed", lambda: False)
+    monkeypatch.setattr("training.speech.synthesis.is_installed", lambda: False)
     clips = [Clip(digit, "a", 5, SOUND[: 2000 + 10 * digit]) for digit in range(10)]
     one, again = Trial.of(clips, 3, quiet_s=0.5), Trial.of(clips, 3, quiet_s=0.5)
     assert list(one.sounds) == ["silence", *KINDS] and set(one.others) == {

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from training.disturbance import Disturbance, masked
-from training.mixture import Mixture, Source
-from training.noises import KINDS, no_speech, noise
+from training.speech.disturbance import Disturbance, masked
+from training.speech.mixture import Mixture, Source
+from training.speech.noises import KINDS, no_speech, noise
 
 RATE_HZ = 8000
 SINE = (0.5 * np.sin(np.arange(8000) / 3)).astype(np.float32)

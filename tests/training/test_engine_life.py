@@ -10,10 +10,10 @@ import torch
 
 from tests.training.conftest import folder_or_skip
 from training.data import DataMissing
-from training.fleet import Fleet, by_regression, wear
 from training.options import parse
 from training.recipes.engine_life import Epochs, LifeNet, padded, rmse_of
-from training.remaining import clipped, life_loss, nasa_score
+from training.series.fleet import Fleet, by_regression, wear
+from training.series.remaining import clipped, life_loss, nasa_score
 from training.sets.cmapss import CHANNELS, CMAPSS, Run, runs_to_judge, train_runs
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from streamrnn.decode import AnomalySettings
-from training.detection import Detection
-from training.forecast import Judged, Split, judge_predictor, normalised, residuals, rmse, verdict_of
+from training.series.detection import Detection
+from training.series.forecast import Judged, Split, judge_predictor, normalised, residuals, rmse, verdict_of
 from training.sets.nab import Series
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.keywords import confusion, decided, hear
 from training.proportion import interval
-from training.soundtrack import Spoken
-from training.triggers import TriggerSettings
+from training.speech.keywords import confusion, decided, hear
+from training.speech.soundtrack import Spoken
+from training.speech.triggers import TriggerSettings
 
 LABELS = ("none", "a", "b")
 SETTINGS = TriggerSettings(0.5, 0.25, 1, 10)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import sacrebleu
 
-from training.bleu import gain_error, scores_of
-from training.lexicon import EMPTY, Lexicon
+from training.translation.bleu import gain_error, scores_of
+from training.translation.lexicon import EMPTY, Lexicon
 
 
 def test_one_round_is_the_one_worked_out_by_hand():

@@ -10,15 +10,15 @@ import torch
 
 from tests.training.conftest import folder_or_skip
 from training.data import DataMissing
-from training.f1 import f1_by_class, macro_f1
-from training.generated import Judge, threes_of
-from training.likelihood import UNKNOWN
-from training.line_ngram import LineNGram, bits_per_char
-from training.ngram_classifiers import predict
 from training.sets.names import NAMES, Surname, count_ambiguous, load_surnames, part_surnames
-from training.surname_nets import KINDS, Reader, make
-from training.surname_tokens import MAX_CHARS, Shuffled, Tokens
-from training.surnames_read import END, Alphabet, Drawn, at_ends, labels_of, reading_loss
+from training.text.f1 import f1_by_class, macro_f1
+from training.text.generated import Judge, threes_of
+from training.text.likelihood import UNKNOWN
+from training.text.line_ngram import LineNGram, bits_per_char
+from training.text.ngram_classifiers import predict
+from training.text.surname_nets import KINDS, Reader, make
+from training.text.surname_tokens import MAX_CHARS, Shuffled, Tokens
+from training.text.surnames_read import END, Alphabet, Drawn, at_ends, labels_of, reading_loss
 
 FEW = {"A": [f"a{chr(98 + i)}" for i in range(20)], "B": [f"b{chr(98 + i)}" for i in range(10)] + ["ab"]}
 

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from training.ngram import NGram
+from training.text.ngram import NGram
 
 TEXT = "the cat sat on the mat and the rat sat on the cat that ate the hat " * 3 + "zebra quilt jumps over vexed dogs"
 SYMBOLS = "".join(sorted(set(TEXT))) + "?"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tests.training.conftest import folder_or_skip
-from training.pieces import SPACE, UNKNOWN, Pieces, text_of, words_of
 from training.sets.tatoeba import TATOEBA, tatoeba_sentences
-from training.translator import END, GO
-from training.vocabulary import Vocabulary
+from training.translation.pieces import SPACE, UNKNOWN, Pieces, text_of, words_of
+from training.translation.translator import END, GO
+from training.translation.vocabulary import Vocabulary
 
 WORDS = {
     "i'm here, don't go.": ["_i", "'m", "_here", ",", "_don", "'t", "_go", "."],

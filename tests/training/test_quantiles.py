@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from training.quantiles import coverage, mean_absolute, mean_pinball, pinball
+from training.series.quantiles import coverage, mean_absolute, mean_pinball, pinball
 
 
 def test_the_loss_by_hand():

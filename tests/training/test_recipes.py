@@ -11,7 +11,6 @@ import torch
 from tests.training.conftest import folder_or_skip
 from training import data, options
 from training.checkpoint import Checkpoint
-from training.corpus import Epochs
 from training.data import TINYSHAKESPEARE
 from training.sets.cmapss import CMAPSS
 from training.sets.nab import NAB
@@ -19,6 +18,7 @@ from training.sets.names import NAMES
 from training.sets.stocks import STOCKS
 from training.sets.uci_har import UCI_HAR
 from training.sets.weather import WEATHER
+from training.text.corpus import Epochs
 
 SETS = {
     "sensor_anomaly": NAB,

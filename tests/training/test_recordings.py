@@ -10,7 +10,7 @@ import json
 import numpy as np
 
 from streamrnn import bundled
-from training.recordings import DEFAULT_PATH, FAULTS, N_FRAMES, main, record, to_csv
+from training.series.recordings import DEFAULT_PATH, FAULTS, N_FRAMES, main, record, to_csv
 from training.sets.nab import nab_series
 
 MACHINE = "realKnownCause/machine_temperature_system_failure.csv"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.soundtrack import Mix, Spoken, Word, bounds, faded, noise, soundtrack, sped
+from training.speech.soundtrack import Mix, Spoken, Word, bounds, faded, noise, soundtrack, sped
 
 RATE_HZ = 1000
 

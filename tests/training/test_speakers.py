@@ -7,12 +7,12 @@ import pytest
 import torch
 
 import streamrnn
-from training.average_voice import AverageVoice
-from training.soundtrack import Mix, Word
-from training.speaker_net import IGNORED, Listener, SpeakerNet, loss
-from training.speaker_pieces import UNJUDGED_FRAMES, CutPieces, said
+from training.speech.average_voice import AverageVoice
+from training.speech.soundtrack import Mix, Word
+from training.speech.speaker_net import IGNORED, Listener, SpeakerNet, loss
+from training.speech.speaker_pieces import UNJUDGED_FRAMES, CutPieces, said
+from training.speech.verification import against, equal_error_rate, pairs
 from training.streamed import outputs_of
-from training.verification import against, equal_error_rate, pairs
 
 
 def net():

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 import streamrnn
-from training.soundtrack import Spoken, Word
-from training.spotter import (
+from training.speech.soundtrack import Spoken, Word
+from training.speech.spotter import (
     FRONTEND,
     IGNORED,
     OfflineSpotter,
@@ -18,7 +18,7 @@ from training.spotter import (
     negative_log_likelihood,
     targets_of,
 )
-from training.spotting import Lanes, Material, normalised
+from training.speech.spotting import Lanes, Material, normalised
 from training.streamed import outputs_of
 from training.tbptt import run
 

@@ -11,7 +11,7 @@ import torch
 from tests.training.conftest import folder_or_skip
 from training.data import DataMissing
 from training.recipes.stocks import StocksNet, Years
-from training.returns import Judged, gaussian_loss, implied_deviation, nats, sureness, trailing_deviation
+from training.series.returns import Judged, gaussian_loss, implied_deviation, nats, sureness, trailing_deviation
 from training.sets.stocks import STOCKS, Days, trading_days
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from streamrnn import bundled
-from training import digit_voices, digits_recording, synthesis
 from training.sets.fsdd import RATE_HZ, WORDS, read_wav
-from training.synthesis import SynthesiserMissing, Voice, speak, trimmed
+from training.speech import digit_voices, digits_recording, synthesis
+from training.speech.synthesis import SynthesiserMissing, Voice, speak, trimmed
 
 needs_espeak = pytest.mark.skipif(not synthesis.is_installed(), reason="espeak-ng is not installed")
 

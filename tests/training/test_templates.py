@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.digits_net import LOGMEL
-from training.templates import Templates
+from training.speech.digits_net import LOGMEL
+from training.speech.templates import Templates
 
 RATE_HZ = 8000
 

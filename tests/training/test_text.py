@@ -12,14 +12,14 @@ from torch import nn
 
 import streamrnn
 from training.confusion import confusion
-from training.corpus import Corpus
-from training.likelihood import UNKNOWN, bits, bits_per_token, negative_log_likelihood
 from training.options import BUNDLED, parse
-from training.padded import Afresh, in_lanes, pad
-from training.reading import Reading
-from training.sampling import draw, probabilities, write_on
 from training.streamed import session_of
-from training.token_net import TokenNet
+from training.text.corpus import Corpus
+from training.text.likelihood import UNKNOWN, bits, bits_per_token, negative_log_likelihood
+from training.text.padded import Afresh, in_lanes, pad
+from training.text.reading import Reading
+from training.text.sampling import draw, probabilities, write_on
+from training.text.token_net import TokenNet
 
 
 def test_unknown_targets_do_not_count():

@@ -9,12 +9,12 @@ import pytest
 import torch
 
 import streamrnn
-from training.interpreter import Interpreter, frames_of
-from training.offline_interpreter import OfflineInterpreter, until_end
-from training.sentence_pairs import SentencePairs
 from training.sets.tatoeba import Sentence
-from training.translator import END, GO, IGNORED, Sizes, Translator, TranslatorStep, smoothed_loss
-from training.vocabulary import Vocabulary
+from training.translation.interpreter import Interpreter, frames_of
+from training.translation.offline_interpreter import OfflineInterpreter, until_end
+from training.translation.sentence_pairs import SentencePairs
+from training.translation.translator import END, GO, IGNORED, Sizes, Translator, TranslatorStep, smoothed_loss
+from training.translation.vocabulary import Vocabulary
 
 ENGLISH = ["she sells", "sea shells", "he sells shells", "see the sea shore"]
 FRENCH = ["elle vend", "des coquillages", "il vend des coquillages", "vois le rivage"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.triggers import Trigger, TriggerSettings, onsets, smoothed
+from training.speech.triggers import Trigger, TriggerSettings, onsets, smoothed
 
 
 def fired(scores, settings):

@@ -11,11 +11,11 @@ import torch
 import streamrnn
 from tests.training.conftest import folder_or_skip
 from training.data import DataMissing
-from training.fortnights import Fortnights
-from training.gapped import offline, streamed
-from training.horizons import Naive, cut_to_known, on_the_clock, truths
-from training.observations import INPUTS, frames, held, last_known
 from training.recipes.weather import WeatherNet, judge
+from training.series.fortnights import Fortnights
+from training.series.gapped import offline, streamed
+from training.series.horizons import Naive, cut_to_known, on_the_clock, truths
+from training.series.observations import INPUTS, frames, held, last_known
 from training.sets.weather import COLUMNS, WEATHER, Station, stations
 
 HEADER = "origin,year,month,day,hour,temp,dewp,humid,wind_dir,wind_speed,wind_gust,precip,pressure,visib,time_hour"

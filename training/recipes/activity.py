@@ -36,9 +36,9 @@ from training.modules import Affine
 from training.options import Options, dispatch, parse
 from training.plots import drawing
 from training.report import Line, show
-from training.rotation import rotated
 from training.seeding import seed_everything
 from training.sequences import answer, fit_sequences, shuffled
+from training.series.rotation import rotated
 from training.served import served_file
 from training.sets.uci_har import ACTIVITIES, CHANNELS, N_FRAMES, RATE_HZ, UCI_HAR, Part, Windows, har_windows
 from training.streamed import frame_us, session_of

@@ -21,27 +21,27 @@ import numpy as np
 import streamrnn_client
 
 import streamrnn
-from training.bits_plot import plot_contexts
-from training.char_nets import MIXED, SIZE_NAMES, SIZES, mix, net_of
 from training.checkpoint import Checkpoint, CheckpointMissing
-from training.corpus import Corpus, Epochs
 from training.curves import plot_history
 from training.data import TINYSHAKESPEARE, data_folder, shakespeare_text
 from training.evaluation import Evaluation, Headline
 from training.export import Description, card_of, export
 from training.fit import History, fit
-from training.judged_text import JudgedText
-from training.likelihood import bits, bits_per_token, negative_log_likelihood
 from training.live import play_frames, serve_and_play
-from training.ngram import NGram
 from training.options import Options, dispatch, parse
-from training.reading import Reading, write_live
 from training.report import Line, show
-from training.sampling import write_on
 from training.seeding import seed_everything
 from training.served import served_file
 from training.streamed import frame_us
-from training.token_net import TokenNet
+from training.text.bits_plot import plot_contexts
+from training.text.char_nets import MIXED, SIZE_NAMES, SIZES, mix, net_of
+from training.text.corpus import Corpus, Epochs
+from training.text.judged_text import JudgedText
+from training.text.likelihood import bits, bits_per_token, negative_log_likelihood
+from training.text.ngram import NGram
+from training.text.reading import Reading, write_live
+from training.text.sampling import write_on
+from training.text.token_net import TokenNet
 
 NAME = MODEL = "char_lm"
 DATA = (TINYSHAKESPEARE,)

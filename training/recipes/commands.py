@@ -19,28 +19,28 @@ import numpy as np
 import streamrnn_client
 
 import streamrnn
-from training.command_words import KEYWORDS, QUICK_CLIPS, clips_of, material_of, synthetic_of
-from training.commands_plot import plot_commands
-from training.commands_recording import DEFAULT_PATH as RECORDING
-from training.commands_recording import read_text
-from training.commands_trial import Hearing, Rules, Tried, chosen, tried
 from training.evaluation import Evaluation, Headline
 from training.export import Description, card_of, save
-from training.keywords import Heard, hear
 from training.live import play_frames, serve_and_play
 from training.options import Options, dispatch, parse
 from training.proportion import interval
 from training.report import Line, show
 from training.seeding import seed_everything
 from training.sets.speech_commands import LABELS, RATE_HZ, SPEECH_COMMANDS, CommandClip
-from training.soundfiles import read_sound
-from training.soundtrack import Floats, Soundtrack
-from training.spotter import FRAMES_PER_S, frames_of
-from training.spotter_fit import FittedSpotter, fit_spotter
-from training.spotting import Lanes
+from training.speech.command_words import KEYWORDS, QUICK_CLIPS, clips_of, material_of, synthetic_of
+from training.speech.commands_plot import plot_commands
+from training.speech.commands_recording import DEFAULT_PATH as RECORDING
+from training.speech.commands_recording import read_text
+from training.speech.commands_trial import Hearing, Rules, Tried, chosen, tried
+from training.speech.keywords import Heard, hear
+from training.speech.soundfiles import read_sound
+from training.speech.soundtrack import Floats, Soundtrack
+from training.speech.spotter import FRAMES_PER_S, frames_of
+from training.speech.spotter_fit import FittedSpotter, fit_spotter
+from training.speech.spotting import Lanes
+from training.speech.triggers import Trigger
+from training.speech.window_regression import WindowRegression
 from training.streamed import frame_us, outputs_of
-from training.triggers import Trigger
-from training.window_regression import WindowRegression
 
 NAME = "commands"
 MODEL = "commands"

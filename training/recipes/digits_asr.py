@@ -24,15 +24,10 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 import streamrnn
-from training import digit_voices, digits_demo, synthesis
 from training.batches import fit_batches
 from training.checkpoint import Checkpoint
 from training.curves import plot_history
 from training.data import data_folder
-from training.digits_drill import N_BATCH, Drill, Examination, mixture_of
-from training.digits_net import FRAME, LABELS, LOGMEL, Recogniser, measured
-from training.digits_plot import plot_digits
-from training.digits_trial import Heard, Trial, listen, listen_by_words, percent_by_length, percent_by_speaker
 from training.evaluation import Evaluation, Headline
 from training.export import Description, card_of, save
 from training.fit import FitSettings
@@ -40,9 +35,14 @@ from training.options import Options, dispatch, parse
 from training.report import Line, show
 from training.seeding import seed_everything
 from training.sets.fsdd import FSDD, RATE_HZ, fsdd_clips
+from training.speech import digit_voices, digits_demo, synthesis
+from training.speech.digits_drill import N_BATCH, Drill, Examination, mixture_of
+from training.speech.digits_net import FRAME, LABELS, LOGMEL, Recogniser, measured
+from training.speech.digits_plot import plot_digits
+from training.speech.digits_trial import Heard, Trial, listen, listen_by_words, percent_by_length, percent_by_speaker
+from training.speech.templates import Templates
+from training.speech.transcription import delays_ms
 from training.streamed import frame_us, outputs_of
-from training.templates import Templates
-from training.transcription import delays_ms
 
 NAME = "digits_asr"
 MODEL = "digits"

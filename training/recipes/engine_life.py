@@ -27,17 +27,17 @@ from training.checkpoint import Checkpoint
 from training.evaluation import Evaluation, Headline
 from training.export import Description, card_of, export
 from training.fit import FitSettings
-from training.fleet import MOST_CYCLES, Fleet, by_regression, wear
-from training.forecast import rmse
 from training.kept import keep, n_parameters, restore
 from training.live import play_frames, serve_and_play
 from training.modules import Standardise
 from training.options import Options, dispatch, parse
 from training.plots import drawing
-from training.remaining import clipped, life_loss, nasa_score
 from training.report import Line, show
 from training.seeding import seed_everything
 from training.sequences import answer, fit_sequences, pad, shuffled
+from training.series.fleet import MOST_CYCLES, Fleet, by_regression, wear
+from training.series.forecast import rmse
+from training.series.remaining import clipped, life_loss, nasa_score
 from training.served import served_file
 from training.sets.cmapss import CMAPSS, Run
 from training.streamed import frame_us, outputs_of

@@ -29,19 +29,19 @@ from training.curves import plot_history
 from training.data import data_folder
 from training.evaluation import Evaluation, Headline
 from training.export import Description, card_of, export
-from training.f1 import f1_by_class, macro_f1
 from training.fit import FitSettings, History, fit
-from training.judged_surnames import JudgedSurnames
 from training.live import Floats, play_frames, serve_and_play
-from training.ngram_classifiers import CLASSIFIERS, predict
 from training.options import Options, dispatch, parse
 from training.report import Line, show
 from training.seeding import seed_everything
 from training.served import served_file
 from training.sets.names import NAMES, Surname, Surnames, load_surnames
-from training.surname_nets import KINDS, Kind, Reader, make
-from training.surnames_read import Alphabet, Drawn, at_ends, labels_of, reading_loss
 from training.tbptt import run
+from training.text.f1 import f1_by_class, macro_f1
+from training.text.judged_surnames import JudgedSurnames
+from training.text.ngram_classifiers import CLASSIFIERS, predict
+from training.text.surname_nets import KINDS, Kind, Reader, make
+from training.text.surnames_read import Alphabet, Drawn, at_ends, labels_of, reading_loss
 
 NAME = MODEL = "name_origin"
 DATA = (NAMES,)

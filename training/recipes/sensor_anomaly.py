@@ -25,13 +25,20 @@ from torch import Tensor, nn
 
 import streamrnn
 from streamrnn.decode import AnomalyScore, AnomalySettings
-from training import recordings
 from training.data import data_folder
-from training.detection import judge, score_series
 from training.evaluation import Evaluation, Headline
 from training.export import Description, card_of, export
 from training.fit import FitSettings, fit
-from training.forecast import (
+from training.kept import keep, n_parameters, restore
+from training.live import play_frames, serve_and_play
+from training.modules import Affine
+from training.options import Options, dispatch, parse
+from training.plots import drawing
+from training.report import as_columns, show
+from training.seeding import seed_everything
+from training.series import recordings
+from training.series.detection import judge, score_series
+from training.series.forecast import (
     FRAMES_PER_DAY,
     N_HEALTHY_ALARMS,
     Judged,
@@ -43,13 +50,6 @@ from training.forecast import (
     rmse,
     verdict_of,
 )
-from training.kept import keep, n_parameters, restore
-from training.live import play_frames, serve_and_play
-from training.modules import Affine
-from training.options import Options, dispatch, parse
-from training.plots import drawing
-from training.report import as_columns, show
-from training.seeding import seed_everything
 from training.served import served_file
 from training.sets.nab import NAB, nab_series
 from training.streamed import frame_us, outputs_of

@@ -33,14 +33,14 @@ from training.report import Line, show
 from training.seeding import seed_everything
 from training.sets.an4 import AN4, Part, an4_utterances, by_speaker
 from training.sets.fsdd import FSDD
-from training.soundtrack import Floats, Word
-from training.speaker_figures import Figures, Trial
-from training.speaker_fit import FRONTEND, PIECE_FRAMES, digits_by_speaker, fit_speakers
-from training.speaker_models import SPOKEN, SpeakerModels
-from training.speaker_net import SpeakerNet
-from training.speaker_pieces import CutPieces, SpokenPieces
-from training.speaker_plot import plot_speakers
-from training.speaker_trial import HEADLINE_S, SECONDS, speech_of
+from training.speech.soundtrack import Floats, Word
+from training.speech.speaker_figures import Figures, Trial
+from training.speech.speaker_fit import FRONTEND, PIECE_FRAMES, digits_by_speaker, fit_speakers
+from training.speech.speaker_models import SPOKEN, SpeakerModels
+from training.speech.speaker_net import SpeakerNet
+from training.speech.speaker_pieces import CutPieces, SpokenPieces
+from training.speech.speaker_plot import plot_speakers
+from training.speech.speaker_trial import HEADLINE_S, SECONDS, speech_of
 from training.streamed import frame_us
 
 NAME = "speaker_id"

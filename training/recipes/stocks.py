@@ -32,9 +32,16 @@ from training.modules import Standardise
 from training.options import Options, dispatch, parse
 from training.plots import drawing
 from training.report import Line, show
-from training.returns import DAYS_PER_YEAR, Judged, gaussian_loss, implied_deviation, sureness, trailing_deviation
 from training.seeding import seed_everything
 from training.sequences import answer, fit_sequences
+from training.series.returns import (
+    DAYS_PER_YEAR,
+    Judged,
+    gaussian_loss,
+    implied_deviation,
+    sureness,
+    trailing_deviation,
+)
 from training.served import served_file
 from training.sets.stocks import STOCKS, YEARS, Days, trading_days
 from training.streamed import frame_us, outputs_of

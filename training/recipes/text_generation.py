@@ -23,29 +23,29 @@ import streamrnn_client
 import torch
 
 import streamrnn
-from training.bits_plot import plot_groups
 from training.checkpoint import Checkpoint
 from training.curves import plot_history
 from training.data import data_folder
 from training.evaluation import Evaluation, Headline
 from training.export import Description, card_of, export
 from training.fit import FitSettings, fit
-from training.generated import Judge, Shares
-from training.likelihood import bits, negative_log_likelihood
-from training.line_ngram import LineNGram
 from training.live import serve_and_play
 from training.options import Options, dispatch, parse
-from training.padded import Afresh
 from training.report import Line, show
-from training.sampling import draw, probabilities
 from training.seeding import seed_everything
 from training.served import served_file
 from training.sets.names import NAMES, Surname, Surnames, load_surnames
 from training.streamed import frame_us, session_of
-from training.surname_ngrams import n_grams_of
-from training.surname_tokens import MAX_CHARS, Shuffled, Tokens
 from training.tbptt import run
-from training.token_net import TokenNet
+from training.text.bits_plot import plot_groups
+from training.text.generated import Judge, Shares
+from training.text.likelihood import bits, negative_log_likelihood
+from training.text.line_ngram import LineNGram
+from training.text.padded import Afresh
+from training.text.sampling import draw, probabilities
+from training.text.surname_ngrams import n_grams_of
+from training.text.surname_tokens import MAX_CHARS, Shuffled, Tokens
+from training.text.token_net import TokenNet
 
 NAME = MODEL = "text_generation"
 DATA = (NAMES,)

@@ -21,29 +21,29 @@ import streamrnn_client
 from torch import nn
 
 import streamrnn
-from training.agreement import agreement, largest_difference
-from training.bleu import Scores, gain_error, scores_of
 from training.checkpoint import Checkpoint
-from training.conversation import converse
 from training.curves import plot_history
 from training.data import data_folder
 from training.evaluation import Evaluation, Headline
 from training.export import Description, card_of, export
 from training.fit import FitSettings, fit
-from training.interpreter import Interpreter, frames_of
-from training.lexicon import Lexicon
 from training.live import serve_and_play
-from training.offline_interpreter import OfflineInterpreter
 from training.options import Options, dispatch, parse
-from training.remote_interpreter import RemoteInterpreter
 from training.report import Line, show
 from training.seeding import seed_everything
-from training.seen_words import UNSEEN, draw, scores_by_words
-from training.sentence_pairs import SentencePairs
 from training.sets.tatoeba import TATOEBA, Part, Sentence, tatoeba_sentences
 from training.streamed import frame_us
-from training.translator import GO, Sizes, Translator, TranslatorStep, smoothed_loss
-from training.vocabulary import Vocabulary
+from training.translation.agreement import agreement, largest_difference
+from training.translation.bleu import Scores, gain_error, scores_of
+from training.translation.conversation import converse
+from training.translation.interpreter import Interpreter, frames_of
+from training.translation.lexicon import Lexicon
+from training.translation.offline_interpreter import OfflineInterpreter
+from training.translation.remote_interpreter import RemoteInterpreter
+from training.translation.seen_words import UNSEEN, draw, scores_by_words
+from training.translation.sentence_pairs import SentencePairs
+from training.translation.translator import GO, Sizes, Translator, TranslatorStep, smoothed_loss
+from training.translation.vocabulary import Vocabulary
 
 NAME, MODEL = "translate", "translate_en_fr"
 DATA = (TATOEBA,)

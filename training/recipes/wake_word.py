@@ -19,7 +19,6 @@ import numpy as np
 import streamrnn_client
 
 import streamrnn
-from training.commands_trial import Hearing
 from training.evaluation import Evaluation, Headline
 from training.export import Description, card_of, save
 from training.live import play_frames, serve_and_play
@@ -29,16 +28,17 @@ from training.seeding import seed_everything
 from training.sets.fsdd import FSDD
 from training.sets.speech_commands import SPEECH_COMMANDS
 from training.sets.wakeword import WAKEWORD
-from training.soundtrack import Floats, Mix, soundtrack
-from training.spotter import FRAMES_PER_S, RATE_HZ, frames_of
-from training.spotter_fit import FittedSpotter, fit_spotter
-from training.spotting import Lanes, Material
+from training.speech.commands_trial import Hearing
+from training.speech.soundtrack import Floats, Mix, soundtrack
+from training.speech.spotter import FRAMES_PER_S, RATE_HZ, frames_of
+from training.speech.spotter_fit import FittedSpotter, fit_spotter
+from training.speech.spotting import Lanes, Material
+from training.speech.triggers import Trigger
+from training.speech.wake_plot import plot_wake
+from training.speech.wake_trial import Curve, Sounds, chosen, delays_s, least_missed, trigger_at
+from training.speech.wake_words import LABELS, OTHER, WAKE, drawn_for, material_of, training_material
+from training.speech.window_regression import WindowRegression
 from training.streamed import frame_us, outputs_of
-from training.triggers import Trigger
-from training.wake_plot import plot_wake
-from training.wake_trial import Curve, Sounds, chosen, delays_s, least_missed, trigger_at
-from training.wake_words import LABELS, OTHER, WAKE, drawn_for, material_of, training_material
-from training.window_regression import WindowRegression
 
 NAME = "wake_word"
 MODEL = "wake_word"

@@ -27,19 +27,19 @@ from training.data import data_folder
 from training.evaluation import Evaluation, Headline
 from training.export import Description, card_of, export
 from training.fit import FitSettings
-from training.fortnights import Fortnights
-from training.gapped import offline, streamed, times_us
-from training.horizons import HORIZONS_H, Naive, cut_to_known, on_the_clock, truths
 from training.kept import keep, n_parameters, restore
 from training.live import paced, serve_and_play
 from training.modules import Standardise
-from training.observations import INPUTS, UNITS, frames
 from training.options import Options, dispatch, parse
 from training.plots import drawing
-from training.quantiles import LEVELS, coverage, mean_absolute, mean_pinball, pinball
 from training.report import Line, show
 from training.seeding import seed_everything
 from training.sequences import answer, fit_sequences
+from training.series.fortnights import Fortnights
+from training.series.gapped import offline, streamed, times_us
+from training.series.horizons import HORIZONS_H, Naive, cut_to_known, on_the_clock, truths
+from training.series.observations import INPUTS, UNITS, frames
+from training.series.quantiles import LEVELS, coverage, mean_absolute, mean_pinball, pinball
 from training.served import served_file
 from training.sets.weather import MONTHS, WEATHER, Station, stations
 from training.streamed import frame_us

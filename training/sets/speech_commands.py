@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data import DataMissing, DataSet
-from training.soundfiles import read_sound
+from training.speech.soundfiles import read_sound
 
 SPEECH_COMMANDS = DataSet(
     name="speech_commands",

@@ -1,0 +1,1 @@
+"""Speech and sound: clips mixed into recordings, nets that hear, synthetic voices, and trials."""

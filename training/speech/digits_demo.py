@@ -1,0 +1,85 @@
+"""The demo of the recogniser of digits: recordings through a server in real time, words printed as they are read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import streamrnn_client
+
+from streamrnn import bundled
+from training.data import DataMissing, data_folder
+from training.live import play_frames, serve_and_play
+from training.sets.fsdd import FSDD, RATE_HZ, WORDS, fsdd_clips, read_wav
+from training.speech.connected import Floats, Plan, Utterance
+from training.speech.ctc import Greedy
+from training.speech.digits_drill import speakers_of
+from training.speech.digits_net import FRAME
+from training.speech.transcription import word_error_percent
+
+PAUSE_S = 0.8
+"""After this long without a word the next one begins a new line."""
+
+
+def recording() -> list[Utterance]:
+    """The bundled recording, as one utterance; where its words end is not known."""
+    samples = read_wav(bundled.path("digits_recording"))
+    words = tuple(WORDS.index(word) for word in bundled.path("digits_words").read_text("ascii").split())
+    return [Utterance(samples, words, (len(samples),) * len(words), "the bundled recording")]
+
+
+def test_utterance(data: Path | None) -> list[Utterance]:
+    """One utterance of test clips, or none where there is no data."""
+    try:
+        clips = fsdd_clips(data_folder(FSDD, data), "test")
+    except DataMissing as error:
+        print(f"without test data: {error}")
+        return []
+    return Plan(n_words=(5, 7)).utterances(speakers_of(clips), 1, seed=7)
+
+
+class Captions:
+    """Prints words as they are read, what is said in one breath in one line."""
+
+    def __init__(self) -> None:
+        self.reader = Greedy()
+        self.words: list[int] = []
+        self.line: list[str] = []
+        self.last_frame = 0
+
+    def show(self, seq: int, frame: Floats, output: streamrnn_client.Output) -> None:
+        """Take the output of a frame."""
+        emission = self.reader.push(np.asarray(output.y, np.float32))
+        if emission is None:
+            return
+        if (seq - self.last_frame) * FRAME > PAUSE_S * RATE_HZ:
+            self.line = []
+        self.words.append(emission.label)
+        self.line.append(WORDS[emission.label])
+        self.last_frame = seq
+        print(f"  {(seq + 1) * FRAME / RATE_HZ:5.2f} s  {' '.join(self.line)}", flush=True)
+
+
+def play(model: str, path: Path, utterances: list[Utterance], hz: float) -> None:
+    """Serve a model file and stream utterances through it, `hz` frames a second; ends with one line of what was right.
+
+    Args:
+        model: its name on the server.
+        path: of the file.
+        utterances: each in a session of its own.
+        hz: infinite: as fast as it goes.
+    """
+    pairs: list[tuple[tuple[int, ...], list[int]]] = []
+
+    async def stream(client: streamrnn_client.Client) -> None:
+        for utterance in utterances:
+            frames = utterance.samples[: len(utterance.samples) // FRAME * FRAME].reshape(-1, FRAME)
+            print(f"{utterance.speaker}, {len(utterance.samples) / RATE_HZ:.1f} s:")
+            captions = Captions()
+            await play_frames(client, model, frames, captions.show, hz)
+            print(f"  said:    {' '.join(WORDS[word] for word in utterance.words)}")
+            pairs.append((utterance.words, captions.words))
+
+    serve_and_play({model: path}, stream)
+    n_words = sum(len(said) for said, _ in pairs)
+    print(f"{n_words} words said, word error rate {word_error_percent(pairs):.1f} %")
