@@ -18,14 +18,6 @@ class DataSet:
     attribution: str
 
 
-TINYSHAKESPEARE = DataSet(
-    name="tinyshakespeare",
-    source="https://github.com/karpathy/char-rnn at 6f9487a6fe5b420b7ca9afb0d7c078e37c1d1b4e (data/tinyshakespeare)",
-    licence="text: public domain; repository: MIT",
-    attribution="works of William Shakespeare (public domain), collected as tinyshakespeare by Andrej Karpathy (MIT)",
-)
-
-
 class DataMissing(FileNotFoundError):
     """A data set is not where it was looked for; the text names the file, the places tried and where to get it."""
 
@@ -63,18 +55,6 @@ def data_folder(data_set: DataSet, chosen: Path | None = None) -> Path:
     if not folder.is_dir():
         raise DataMissing(data_set, f"folder {data_set.name}/", tried)
     return folder
-
-
-def shakespeare_text(folder: Path) -> str:
-    """Load the whole text of tinyshakespeare (1,115,394 characters of 65 symbols).
-
-    Raises:
-        DataMissing: `input.txt` is not there.
-    """
-    path = folder / "input.txt"
-    if not path.is_file():
-        raise DataMissing(TINYSHAKESPEARE, "input.txt", "the folder tinyshakespeare/")
-    return path.read_text(encoding="ascii")
 
 
 def split_contiguous(n: int, train: float = 0.90, validation: float = 0.05) -> tuple[slice, slice, slice]:

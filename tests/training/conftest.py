@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from training.data import TINYSHAKESPEARE, DataMissing, DataSet, data_folder
+from training.data import DataMissing, DataSet, data_folder
 from training.sets.nab import NAB
+from training.sets.tinyshakespeare import TINYSHAKESPEARE
 
 
 def folder_or_skip(data_set: DataSet) -> Path:

@@ -14,12 +14,13 @@ import streamrnn
 from streamrnn import bundled
 from streamrnn.decode import AnomalyScore, AnomalySettings
 from streamrnn.errors import OptionError
-from training.data import PROJECT_ROOT, shakespeare_text, split_contiguous
+from training.data import PROJECT_ROOT, split_contiguous
 from training.offline import Offline
 from training.recipes.sensor_anomaly import TemperatureNet
 from training.series import recordings
 from training.series.detection import judge, score_series
 from training.sets.nab import nab_series
+from training.sets.tinyshakespeare import shakespeare_text
 from training.streamed import outputs_of
 from training.tbptt import run
 from training.text.sampling import write_on

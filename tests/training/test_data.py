@@ -5,15 +5,9 @@ from __future__ import annotations
 import pytest
 
 from training import data
-from training.data import (
-    TINYSHAKESPEARE,
-    VARIABLE,
-    DataMissing,
-    data_folder,
-    shakespeare_text,
-    split_contiguous,
-)
+from training.data import VARIABLE, DataMissing, data_folder, split_contiguous
 from training.sets.nab import NAB
+from training.sets.tinyshakespeare import TINYSHAKESPEARE, shakespeare_text
 
 
 def test_the_command_line_goes_before_the_environment(tmp_path, monkeypatch):

@@ -11,11 +11,11 @@ import torch
 from tests.training.conftest import folder_or_skip
 from training import data, options
 from training.checkpoint import Checkpoint
-from training.data import TINYSHAKESPEARE
 from training.sets.cmapss import CMAPSS
 from training.sets.nab import NAB
 from training.sets.names import NAMES
 from training.sets.stocks import STOCKS
+from training.sets.tinyshakespeare import TINYSHAKESPEARE
 from training.sets.uci_har import UCI_HAR
 from training.sets.weather import WEATHER
 from training.text.corpus import Epochs

@@ -23,7 +23,7 @@ import streamrnn_client
 import streamrnn
 from training.checkpoint import Checkpoint, CheckpointMissing
 from training.curves import plot_history
-from training.data import TINYSHAKESPEARE, data_folder, shakespeare_text
+from training.data import data_folder
 from training.evaluation import Evaluation, Headline
 from training.export import Description, card_of, export
 from training.fit import History, fit
@@ -32,6 +32,7 @@ from training.options import Options, dispatch, parse
 from training.report import Line, show
 from training.seeding import seed_everything
 from training.served import served_file
+from training.sets.tinyshakespeare import TINYSHAKESPEARE, shakespeare_text
 from training.streamed import frame_us
 from training.text.bits_plot import plot_contexts
 from training.text.char_nets import MIXED, SIZE_NAMES, SIZES, mix, net_of

@@ -1,9 +1,9 @@
 """The bundled recording: a machine's temperature with injected faults, made here and not measured anywhere.
 
 `python -m training.series.recordings` writes streamrnn/bundled/temperature_recording.csv again, byte for byte. The
-series has the scale, the 5-minute cadence and the noise of a healthy machine in the NAB series that the model was trained on, and
-not one of its values: a load that wanders and is now and then reduced, a housing that follows it slowly, and a sensor
-with noise.
+series has the scale, the 5-minute cadence and the noise of a healthy machine in the NAB series that the model was
+trained on, and not one of its values: a load that wanders and is now and then reduced, a housing that follows it
+slowly, and a sensor with noise.
 """
 
 import argparse
