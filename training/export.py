@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import streamrnn
+from streamrnn.decode import Settings, plain_of
 from training.checkpoint import Checkpoint
 from training.data import DataSet
 
@@ -25,6 +26,7 @@ class Description:
     units: Mapping[str, str]
     labels: tuple[str, ...] = ()
     rate_hz: float | None = None
+    decoder: Settings | None = None
 
 
 def card_of(
@@ -32,6 +34,7 @@ def card_of(
     data: DataSet | tuple[DataSet, ...],
     checkpoint: Checkpoint,
     extra: Mapping[str, Any] | None = None,
+    decoder: Settings | None = None,
 ) -> streamrnn.Card:
     """Write the card: the description, and in its provenance everything needed to make the model again.
 
@@ -40,7 +43,9 @@ def card_of(
         data: what it was trained on.
         checkpoint: the trained net, for seed, command and figures.
         extra: more provenance: plain values, or one level of dict or list of them.
+        decoder: settings of the decoder, where they are not in the description because validation chose them.
     """
+    settings = decoder or description.decoder
     sets = (data,) if isinstance(data, DataSet) else data
     return streamrnn.Card(
         name=description.name,
@@ -61,6 +66,7 @@ def card_of(
             "figures": dict(checkpoint.figures),
             **(extra or {}),
         },
+        decoder={} if settings is None else plain_of(settings),
         licence="Apache-2.0",
         attribution=f"trained on: {'; '.join(one.attribution for one in sets)}",
     )

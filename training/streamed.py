@@ -6,16 +6,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 import streamrnn
+from streamrnn.decode import Settings
 
 N_TIMED = 2000
 N_ROUNDS = 5
 
 
-def session_of(model: streamrnn.Model) -> streamrnn.Session:
-    """A fresh session of a model, in an engine of its own."""
+def session_of(model: streamrnn.Model, decoder: Settings | None = None) -> streamrnn.Session:
+    """A fresh session of a model, in an engine of its own; with a decoder, if settings of one are given."""
     engine = streamrnn.Engine(limits=streamrnn.Limits(max_sessions=1))
     engine.add_model("model", model)
-    return engine.open("model")
+    return engine.open("model", decoder=decoder)
 
 
 def outputs_of(model: streamrnn.Model, xs: NDArray[np.float32]) -> NDArray[np.float32]:

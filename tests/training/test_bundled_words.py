@@ -11,14 +11,14 @@ import torch
 
 import streamrnn
 from streamrnn import Frontend, bundled
+from streamrnn.decode import LabelSettings, settings_of
 from training.data import PROJECT_ROOT
 from training.sets.speech_commands import LABELS, RATE_HZ
 from training.speech.commands_recording import read_text, record, to_text
-from training.speech.espeak import has_espeak
 from training.speech.keywords import hear
 from training.speech.soundfiles import read_sound, resampled, write_sound
-from training.speech.spotter import FRAMES_PER_S, OfflineSpotter, Spotter, frames_of
-from training.speech.triggers import TriggerSettings
+from training.speech.spotter import OfflineSpotter, Spotter, frames_of
+from training.speech.synthesis import is_installed
 from training.streamed import outputs_of
 
 KEYWORDS = ("yes", "no", "stop")
@@ -73,10 +73,8 @@ def _served(name):
 
 
 def test_the_recording_brings_its_events_and_no_other(model, samples, spoken):
-    keywords = model.card.provenance["keywords"]
-    assert keywords["ignored"] == ",".join(LABELS[:2])
-    frames = [round(keywords[name] * FRAMES_PER_S) for name in ("smooth_s", "refractory_s")]
-    settings = TriggerSettings(keywords["threshold"], keywords["release"], *frames)
+    settings = settings_of(model.card.decoder)
+    assert isinstance(settings, LabelSettings) and settings.ignored == LABELS[:2]
     heard = hear(outputs_of(model, frames_of(samples)), spoken, LABELS, KEYWORDS, settings)
     assert (heard.n_words, heard.n_found, heard.n_false) == (3, 3, 0)
 
@@ -88,7 +86,7 @@ def test_silence_and_noise_bring_no_keyword(model):
 
 
 def test_the_recording_is_made_again(samples, spoken):
-    if not has_espeak():
+    if not is_installed():
         pytest.skip("espeak-ng is not installed")
     track = record()
     assert [one.label for one in track.spoken] == [one.label for one in spoken]

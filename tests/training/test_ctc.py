@@ -1,4 +1,4 @@
-"""CTC: the loss of a case worked out by hand, the greedy reading, and that reading in pieces changes nothing."""
+"""CTC: the loss of a case worked out by hand, and the greedy reading."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from training.speech.ctc import Emission, Greedy, ctc_loss, end_loss, greedy
+from training.speech.ctc import Emission, ctc_loss, end_loss, greedy
 
 
 def outputs_of(path: str) -> np.ndarray:
@@ -31,14 +31,6 @@ def outputs_of(path: str) -> np.ndarray:
 )
 def test_a_label_stands_where_it_begins(path, expected):
     assert greedy(outputs_of(path)) == [Emission(label, frame) for label, frame in expected]
-
-
-def test_output_by_output_gives_the_same():
-    outputs = outputs_of("-aab-bb--a")
-    reader = Greedy()
-    pushed = [reader.push(output) for output in outputs]
-    assert [one for one in pushed if one] == greedy(outputs)
-    assert [one.frame for one in pushed if one] == [i for i, one in enumerate(pushed) if one]
 
 
 def test_the_loss_is_that_of_all_paths_over_the_labels():

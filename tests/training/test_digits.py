@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+import streamrnn_client
 import torch
 
 import streamrnn
@@ -122,18 +123,15 @@ def test_rates_by_length_and_speaker():
     assert percent_by_speaker(transcripts) == {"a": 0.0, "b": 50.0}
 
 
-def test_captions_begin_a_new_line_after_a_pause(capsys):
+def test_captions_print_each_change_and_keep_what_is_final(capsys):
     captions = Captions()
-
-    class Given:
-        def __init__(self, label: int) -> None:
-            self.y = np.eye(11, dtype=np.float32)[label]
-
-    for seq, label in ((0, 0), (10, 5), (11, 5), (20, 2), (61, 1)):
-        captions.show(seq, SOUND[:FRAME], Given(label))
-    assert captions.words == [4, 1, 0]
+    for seq, kind, text in ((10, "partial", "four"), (20, "partial", "four one"), (60, "final", "four one")):
+        event = streamrnn_client.OutputEvent(kind, seq, text)
+        captions.show(seq, SOUND[:FRAME], streamrnn_client.Output(seq, np.zeros(11), events=(event,)))
+    captions.show(61, SOUND[:FRAME], streamrnn_client.Output(61, np.zeros(11)))
+    assert captions.words == [4, 1]
     lines = [line.split("s  ")[1] for line in capsys.readouterr().out.splitlines()]
-    assert lines == ["four", "four one", "zero"]
+    assert lines == ["four", "four one", "four one."]
 
 
 def test_the_card_keeps_the_terms_of_the_recordings(digits):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from streamrnn.decode import LabelSettings
 from training.proportion import interval
 from training.speech.keywords import confusion, decided, hear
 from training.speech.soundtrack import Spoken
-from training.speech.triggers import TriggerSettings
 
 LABELS = ("none", "a", "b")
-SETTINGS = TriggerSettings(0.5, 0.25, 1, 10)
+SETTINGS = LabelSettings(input="probability", threshold=0.5, release=0.25, refractory_s=0.1)
 
 
 def posteriors(n, *events):

@@ -21,6 +21,7 @@ import numpy as np
 import streamrnn_client
 
 import streamrnn
+from streamrnn.decode import SamplerSettings
 from training.checkpoint import Checkpoint, CheckpointMissing
 from training.curves import plot_history
 from training.data import data_folder
@@ -109,6 +110,7 @@ def card(options: Options, corpus: Corpus, checkpoint: Checkpoint) -> streamrnn.
         output_names=(),
         labels=tuple(corpus.symbols),
         units={"character": "index into labels", "output": "natural logarithm of a probability"},
+        decoder=SamplerSettings(),
     )
     return card_of(description, TINYSHAKESPEARE, checkpoint)
 
@@ -233,8 +235,8 @@ def demo(options: Options) -> None:
     async def play(client: streamrnn_client.Client) -> None:
         reading = Reading(corpus.symbols, "".join(lines))
         await play_frames(client, options.model, reading.frames, reading.show)
-        async with await client.open(options.model) as session:
-            written = await write_live(session, corpus.symbols, PROMPT, QUICK_DEMO_CHARS if options.quick else 300)
+        async with await client.open(options.model, decoder="model") as session:
+            written = await write_live(session, PROMPT, QUICK_DEMO_CHARS if options.quick else 300)
         print(f"\n{written.text}\n")
         print(f"read {reading.n} characters at {reading.bits_per_char:.2f} bits each; {written.summary}")
 

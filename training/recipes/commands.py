@@ -19,6 +19,7 @@ import numpy as np
 import streamrnn_client
 
 import streamrnn
+from streamrnn.decode import plain_of
 from training.evaluation import Evaluation, Headline
 from training.export import Description, card_of, save
 from training.live import play_frames, serve_and_play
@@ -38,7 +39,6 @@ from training.speech.soundtrack import Floats, Soundtrack
 from training.speech.spotter import FRAMES_PER_S, frames_of
 from training.speech.spotter_fit import FittedSpotter, fit_spotter
 from training.speech.spotting import Lanes
-from training.speech.triggers import Trigger
 from training.speech.window_regression import WindowRegression
 from training.streamed import frame_us, outputs_of
 
@@ -80,16 +80,9 @@ class Bench:
         """Load the net, and let validation choose the rules."""
         fitted = FittedSpotter.load(options)
         rules = chosen(clips_of(options, "validation"), fitted.offline, options.seed)
-        trigger = rules.trigger
-        spotting = {
-            "threshold": trigger.threshold,
-            "release": trigger.release,
-            "smooth_s": trigger.smooth_frames / FRAMES_PER_S,
-            "refractory_s": trigger.refractory_frames / FRAMES_PER_S,
-            "ignored": ",".join(LABELS[:2]),
-        }
-        extra = {"synthetic_speech": "espeak-ng, where it was installed", "keywords": spotting}
-        return cls(fitted, fitted.model(card_of(DESCRIPTION, DATA, fitted.checkpoint, extra)), rules)
+        extra = {"synthetic_speech": "espeak-ng, where it was installed"}
+        card = card_of(DESCRIPTION, DATA, fitted.checkpoint, extra, rules.spotting)
+        return cls(fitted, fitted.model(card), rules)
 
     def streamed(self, samples: Floats) -> Floats:
         """Hear by a session of the engine, frame by frame."""
@@ -176,11 +169,11 @@ def evaluate(options: Options) -> None:
     for hearing, own in zip(hearings, rules, strict=True):
         outcomes.append(tried(parts["test"], hearing, own, options.seed + 1))
         validated.append(tried(parts["validation"], hearing, own, options.seed))
-        bundled.append(hear(hearing(track.samples), track.spoken, LABELS, KEYWORDS, own.trigger))
+        bundled.append(hear(hearing(track.samples), track.spoken, LABELS, KEYWORDS, own.spotting))
     lines, verdict = lines_of(outcomes, validated, bundled), verdict_of(outcomes[0], outcomes[2])
     show(f"{NAME}: Speech Commands, speakers apart", COLUMNS, lines, verdict)
     plot_commands(
-        options.plot, outcomes[0].counts, LABELS, track, bench.streamed(track.samples), bench.rules.trigger.threshold
+        options.plot, outcomes[0].counts, LABELS, track, bench.streamed(track.samples), bench.rules.spotting.threshold
     )
     checkpoint = bench.fitted.checkpoint
     Evaluation(
@@ -198,14 +191,14 @@ def evaluate(options: Options) -> None:
         figures={
             "labels": list(LABELS),
             "confusion, engine": outcomes[0].counts.tolist(),
-            "rules": {"clip_threshold": bench.rules.clip_threshold, "trigger": vars(bench.rules.trigger)},
+            "rules": {"clip_threshold": bench.rules.clip_threshold, "events": plain_of(bench.rules.spotting)},
             "table": {line.figure: list(line.values) for line in lines},
         },
     ).write(options.evaluation)
 
 
 def export_model(options: Options) -> None:
-    """Write the model file; its provenance holds the settings of the events that go with it."""
+    """Write the model file; its card holds the settings of the events that go with it."""
     save(Bench.of(options).model, options.file)
 
 
@@ -216,19 +209,16 @@ def demo(options: Options) -> None:
         save(bench.model, options.file)
     track = bundled_recording()
     frames = frames_of(track.samples)[: 100 * QUICK_CLIPS if options.quick else None]
-    triggers = {label: Trigger(bench.rules.trigger) for label in KEYWORDS}
     heard: list[str] = []
 
     def print_event(seq: int, frame: Floats, output: streamrnn_client.Output) -> None:
-        for label, trigger in triggers.items():
-            score = float(output.y[LABELS.index(label)])
-            if trigger.frame(score):
-                heard.append(label)
-                print(f"{(seq + 1) / FRAMES_PER_S:6.2f} s  {label:<5} {score:.2f}")
+        for event in output.events:
+            heard.append(event.text)
+            print(f"{(seq + 1) / FRAMES_PER_S:6.2f} s  {event.text:<5} {event.score:.2f}")
 
     async def play(client: streamrnn_client.Client) -> None:
         hz = float("inf") if options.quick else FRAMES_PER_S
-        await play_frames(client, MODEL, frames, print_event, hz)
+        await play_frames(client, MODEL, frames, print_event, hz, decoder="model")
 
     serve_and_play({MODEL: options.file}, play)
     said = " ".join(one.label for one in track.spoken)

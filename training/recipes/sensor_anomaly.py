@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import streamrnn
-from streamrnn.decode import AnomalyScore, AnomalySettings
+from streamrnn.decode import AnomalyDecoding, AnomalyScore, AnomalySettings
 from training.data import data_folder
 from training.evaluation import Evaluation, Headline
 from training.export import Description, card_of, export
@@ -254,7 +254,8 @@ def export_model(options: Options) -> None:
     outputs = outputs_in_torch(net, split.series.values)
     judged = judge_predictor(split, outputs, recording, outputs_in_torch(net, recording))
     settings = asdict(judged.settings)
-    export(net, card_of(DESCRIPTION, NAB, checkpoint, {"anomaly": settings}), options.file)
+    decoder = AnomalyDecoding(score=judged.settings)
+    export(net, card_of(DESCRIPTION, NAB, checkpoint, {"anomaly": settings}, decoder), options.file)
 
 
 def demo(options: Options) -> None:

@@ -23,6 +23,7 @@ import streamrnn_client
 import torch
 
 import streamrnn
+from streamrnn.decode import SamplerSettings
 from training.checkpoint import Checkpoint
 from training.curves import plot_history
 from training.data import data_folder
@@ -42,7 +43,7 @@ from training.text.generated import Judge, Shares
 from training.text.likelihood import bits, negative_log_likelihood
 from training.text.line_ngram import LineNGram
 from training.text.padded import Afresh
-from training.text.sampling import draw, probabilities
+from training.text.sampling import SAMPLER
 from training.text.surname_ngrams import n_grams_of
 from training.text.surname_tokens import MAX_CHARS, Shuffled, Tokens
 from training.text.token_net import TokenNet
@@ -117,6 +118,7 @@ def card(tokens: Tokens, checkpoint: Checkpoint) -> streamrnn.Card:
         output_names=(),
         labels=tokens.labels,
         units={"token": "index into labels", "output": "natural logarithm of a probability"},
+        decoder=SamplerSettings(),
     )
     return card_of(description, NAMES, checkpoint)
 
@@ -160,12 +162,13 @@ class Written:
 
 def write_names(model: streamrnn.Model, surnames: Surnames, tokens: Tokens, n_each: int, seed: int) -> Written:
     """Let a session make up `n_each` names of every language, and say how many tokens it wrote in a second."""
-    session, rng = session_of(model), np.random.default_rng(seed)
+    session, rng = session_of(model, SAMPLER), np.random.default_rng(seed)
     asked, texts, n_tokens, began_s = [], [], 0, time.perf_counter()
     for language in surnames.languages:
         for _ in range(n_each):
             session.reset()
-            written = draw(session, [tokens.language(language)], MAX_CHARS + 1, rng, stop=tokens.end)
+            session.step(np.array([tokens.language(language)], dtype=np.float32))
+            written = session.generate(MAX_CHARS + 1, seed=int(rng.integers(2**63)), stop=tokens.end)
             asked.append(language)
             texts.append(tokens.text(written))
             n_tokens += len(written)
@@ -266,27 +269,27 @@ def demo(options: Options) -> None:
     """Serve the file, ask for names of each language, and print them as they are written."""
     surnames, tokens = load_data(options)
     languages = surnames.languages[:2] if options.quick else surnames.languages
-    rng, round_trips_s = np.random.default_rng(options.seed), []
+    n_each, n_tokens, began_s = 5, 0, 0.0
 
-    async def write(session: streamrnn_client.Session, language: str) -> str:
-        token, written = tokens.language(language), list[int]()
-        while token != tokens.end and len(written) <= MAX_CHARS:
-            began_s = time.perf_counter()
-            y = await session.step([token])
-            round_trips_s.append(time.perf_counter() - began_s)
-            token = int(rng.choice(y.size, p=probabilities(y, TEMPERATURE)))
-            written.append(token)
+    async def write(session: streamrnn_client.Session, language: str, seed: int) -> str:
+        nonlocal n_tokens
+        asked = [tokens.language(language)]
+        drawn = session.generate(MAX_CHARS + 1, asked, temperature=TEMPERATURE, seed=seed, stop=tokens.end)
+        written = [one.token async for one in drawn]
+        n_tokens += len(written)
         await session.reset()
         return tokens.text(written) or "..."
 
     async def play(client: streamrnn_client.Client) -> None:
-        async with await client.open(MODEL) as session:
+        nonlocal began_s
+        began_s = time.perf_counter()
+        async with await client.open(MODEL, decoder="model") as session:
             for language in languages:
-                print(f"{language:>11s}:", *[(await write(session, language)).title() for _ in range(5)])
+                print(f"{language:>11s}:", *[(await write(session, language, seed)).title() for seed in range(n_each)])
 
     with served_file(options, export_model) as path:
         serve_and_play({MODEL: path}, play)
-    print(f"{len(round_trips_s)} tokens, a round trip of {np.median(round_trips_s) * 1e6:.0f} us each (median)")
+    print(f"{n_tokens} tokens made up, {n_tokens / (time.perf_counter() - began_s):,.0f} a second")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

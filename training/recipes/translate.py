@@ -21,6 +21,7 @@ import streamrnn_client
 from torch import nn
 
 import streamrnn
+from streamrnn.decode import SamplerSettings
 from training.checkpoint import Checkpoint
 from training.curves import plot_history
 from training.data import data_folder
@@ -163,6 +164,7 @@ def card(vocabulary: Vocabulary, checkpoint: Checkpoint) -> streamrnn.Card:
             "token": "said: index into labels; read: start_token, then one above it for each source piece",
             "output": "natural logarithm of a probability",
         },
+        decoder=SamplerSettings(),
     )
     penalty = checkpoint.figures["length_penalty"]
     extra = {"max_tokens": MAX_TOKENS, "width": WIDTH, "length_penalty": penalty, **vocabulary.as_plain()}

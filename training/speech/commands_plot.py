@@ -34,7 +34,7 @@ def plot_commands(
         labels: of rows, columns and posteriors.
         track: the recording.
         posteriors: (n_frames, n_labels), of it.
-        threshold: of the triggers.
+        threshold: of the events.
     """
     figure, (left, right) = pyplot.subplots(
         1, 2, figsize=(11, 4.2), layout="constrained", gridspec_kw={"width_ratios": (1, 1.7)}

@@ -13,13 +13,13 @@ import numpy as np
 
 from training.data import PROJECT_ROOT
 from training.sets.speech_commands import RATE_HZ, UNKNOWN
-from training.speech.espeak import synthesise
 from training.speech.soundfiles import write_sound
 from training.speech.soundtrack import Soundtrack, Spoken, bounds, noise
+from training.speech.synthesis import Voice, speak
 
 DEFAULT_PATH = PROJECT_ROOT / "streamrnn" / "bundled" / "commands_recording.wav"
 SEED = 20260105
-VOICE, SPEED_WPM, PITCH = "en-us+m3", 140, 50
+VOICE = Voice("en-us+m3", pitch=50, words_a_minute=140)
 LENGTH_S = 8.0
 WORDS = (("yes", "yes", 0.6), ("music", UNKNOWN, 2.0), ("no", "no", 3.4), ("stop", "stop", 6.4))
 """Text, label, and when its recording begins, in seconds."""
@@ -31,7 +31,7 @@ def record() -> Soundtrack:
     """Make the recording and the times of its words.
 
     Raises:
-        EspeakMissing: espeak-ng is not installed.
+        SynthesiserMissing: espeak-ng is not installed.
     """
     rng = np.random.default_rng(SEED)
     samples = 0.001 * noise(round(LENGTH_S * RATE_HZ), rng)
@@ -39,7 +39,7 @@ def record() -> Soundtrack:
     samples[first:last] += 0.05 * noise(last - first, rng) * np.hanning(last - first).astype(np.float32)
     spoken = []
     for text, label, at_s in WORDS:
-        word, at = synthesise(text, VOICE, RATE_HZ, SPEED_WPM, PITCH), round(at_s * RATE_HZ)
+        word, at = speak(text, VOICE, RATE_HZ, is_trimmed=False), round(at_s * RATE_HZ)
         samples[at : at + len(word)] += 0.6 * word
         start, end = bounds(word, RATE_HZ)
         spoken.append(Spoken(label, at + start, at + end))

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from streamrnn.decode import LabelSettings
 from training.sets.speech_commands import LABELS, RATE_HZ, CommandClip
 from training.speech.command_words import KEYWORDS, in_order
 from training.speech.keywords import Heard, confusion, decided, hear
 from training.speech.soundtrack import Floats, Mix, Soundtrack, soundtrack
-from training.speech.spotter import FRAMES_PER_S
-from training.speech.triggers import TriggerSettings
 
 Hearing = Callable[[Floats], Floats]
 """From samples (n,) to posteriors (n // 320, n_labels)."""
@@ -26,10 +25,10 @@ MIX = Mix(gap_s=(0.5, 2.0), noise_db=(-60.0, -60.0))
 
 @dataclass(frozen=True)
 class Rules:
-    """What validation chose: the least score of a label of a clip, and when a trigger fires."""
+    """What validation chose: the least score of a label of a clip, and when a keyword fires."""
 
     clip_threshold: float
-    trigger: TriggerSettings
+    spotting: LabelSettings
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,10 +44,16 @@ class Tried:
         return float(self.counts.trace() / self.counts.sum())
 
 
-def trigger_at(threshold: float) -> TriggerSettings:
+def spotting_at(threshold: float) -> LabelSettings:
     """Smoothed over 100 ms, armed again below half the threshold, half a second of rest."""
-    frames = round(0.1 * FRAMES_PER_S), round(0.5 * FRAMES_PER_S)
-    return TriggerSettings(threshold, round(threshold / 2, 3), *frames)
+    return LabelSettings(
+        input="probability",
+        threshold=threshold,
+        release=round(threshold / 2, 3),
+        smooth_s=0.1,
+        refractory_s=0.5,
+        ignored=LABELS[:2],
+    )
 
 
 def recording_of(clips: Sequence[CommandClip], seed: int) -> Soundtrack:
@@ -71,10 +76,10 @@ def chosen(clips: Sequence[CommandClip], hearing: Hearing, seed: int) -> Rules:
         return sum(decided(one, threshold) != label for one, label in zip(posteriors, truth, strict=True))
 
     def event_errors(threshold: float) -> int:
-        found = hear(heard, track.spoken, LABELS, KEYWORDS, trigger_at(threshold))
+        found = hear(heard, track.spoken, LABELS, KEYWORDS, spotting_at(threshold))
         return found.n_words - found.n_found + found.n_false
 
-    return Rules(min(THRESHOLDS, key=clip_errors), trigger_at(min(THRESHOLDS, key=event_errors)))
+    return Rules(min(THRESHOLDS, key=clip_errors), spotting_at(min(THRESHOLDS, key=event_errors)))
 
 
 def tried(clips: Sequence[CommandClip], hearing: Hearing, rules: Rules, seed: int) -> Tried:
@@ -82,5 +87,5 @@ def tried(clips: Sequence[CommandClip], hearing: Hearing, rules: Rules, seed: in
     truth = [LABELS.index(clip.label) for clip in clips]
     answers = [decided(one, rules.clip_threshold) for one in posteriors_of(clips, hearing)]
     track = recording_of(clips, seed)
-    heard = hear(hearing(track.samples), track.spoken, LABELS, KEYWORDS, rules.trigger)
+    heard = hear(hearing(track.samples), track.spoken, LABELS, KEYWORDS, rules.spotting)
     return Tried(confusion(truth, answers, len(LABELS)), heard)

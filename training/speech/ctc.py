@@ -1,4 +1,4 @@
-"""Connectionist temporal classification: its loss, its greedy reading, and when each word is said.
+"""Connectionist temporal classification: its loss, and when each label of the greedy reading is said.
 
 Source: Graves et al. 2006, "Connectionist temporal classification", sections 3 and 4.
 """
@@ -13,6 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from streamrnn.decode import CtcSettings, Facts, make_decoder
+
+SETTINGS = CtcSettings(endpoint=None, partials=False, max_symbols=10_000)
+"""One utterance, told at its end."""
 BLANK = 0
 """Output 0 is the blank; output k is label k - 1."""
 
@@ -25,24 +29,13 @@ class Emission:
     frame: int
 
 
-class Greedy:
-    """Reads the likeliest path output by output: a label where it begins, blanks and repeats left out."""
-
-    def __init__(self) -> None:
-        self.last = BLANK
-        self.frame = 0
-
-    def push(self, output: NDArray[np.float32]) -> Emission | None:
-        """Take one output (1 + n_labels,) of log-probabilities; the label that begins with it, if one does."""
-        best, last, frame = int(output.argmax()), self.last, self.frame
-        self.last, self.frame = best, frame + 1
-        return Emission(best - 1, frame) if best not in (BLANK, last) else None
-
-
 def greedy(outputs: NDArray[np.float32]) -> list[Emission]:
-    """Read a whole sequence of outputs (n_frames, 1 + n_labels)."""
-    reader = Greedy()
-    return [emission for output in outputs if (emission := reader.push(output)) is not None]
+    """Read a whole sequence of outputs (n_frames, 1 + n_labels): what a session with a greedy decoder tells of it."""
+    n_frames, n_outputs = outputs.shape
+    names = tuple(str(i - 1) for i in range(n_outputs))
+    decoder = make_decoder(SETTINGS, Facts(1, n_outputs, names))
+    events = decoder.feed(0, np.zeros((n_frames, 1), np.float32), outputs) + decoder.finish(n_frames)
+    return [Emission(int(word.text), word.first_seq) for event in events for word in event.words]
 
 
 def ctc_loss(log_probabilities: Tensor, labels: Sequence[Sequence[int]]) -> Tensor:

@@ -12,7 +12,11 @@ from training.speech.mixture import Phrase
 from training.speech.synthesis import Voice, speak
 
 ACCENTS = ("en-gb", "en-us", "en-gb-scotland", "en-gb-x-rp", "en-gb-x-gbclan", "en-gb-x-gbcwmd", "en-029", "en-us-nyc")
-VARIANTS = ("m1", "m2", "m4", "m5", "m6", "m8", "f1", "f2", "f4", "f5", "Andy", "Alex", "Annie", "Gene", "Hugo")
+VARIANTS = (
+    "m1", "m2", "m4", "m5", "m6", "m8", "f1", "f2", "f4", "f5", "Andy", "Alex", "Annie", "Gene", "Hugo", "Marco",
+    "Mike", "adam", "anika", "belinda", "caleb", "david", "edward", "iven", "linda", "max", "paul", "rob", "steph",
+    "victor",
+)  # fmt: skip
 TEST_VARIANTS = ("m3", "m7", "f3", "Denis", "Alicia")
 """No accent speaks with these in training."""
 RECORDING_VOICE = Voice("en-us+f3", 45, 150)
@@ -55,7 +59,7 @@ def in_a_row(digits: tuple[int, ...], voice: Voice) -> Phrase:
     return speak(" ".join(WORDS[digit] for digit in digits), voice, RATE_HZ), digits
 
 
-def training_speech(seed: int, n_voices: int = 45, n_phrases: int = 250, n_other: int = 150) -> SyntheticSpeech:
+def training_speech(seed: int, n_voices: int = 60, n_phrases: int = 450, n_other: int = 150) -> SyntheticSpeech:
     """Say everything that training hears of synthetic voices.
 
     Raises:

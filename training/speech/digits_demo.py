@@ -12,13 +12,9 @@ from training.data import DataMissing, data_folder
 from training.live import play_frames, serve_and_play
 from training.sets.fsdd import FSDD, RATE_HZ, WORDS, fsdd_clips, read_wav
 from training.speech.connected import Floats, Plan, Utterance
-from training.speech.ctc import Greedy
 from training.speech.digits_drill import speakers_of
 from training.speech.digits_net import FRAME
 from training.speech.transcription import word_error_percent
-
-PAUSE_S = 0.8
-"""After this long without a word the next one begins a new line."""
 
 
 def recording() -> list[Utterance]:
@@ -39,25 +35,18 @@ def test_utterance(data: Path | None) -> list[Utterance]:
 
 
 class Captions:
-    """Prints words as they are read, what is said in one breath in one line."""
+    """Prints the words of an utterance as they come, a change a line, and keeps those of utterances that ended."""
 
     def __init__(self) -> None:
-        self.reader = Greedy()
         self.words: list[int] = []
-        self.line: list[str] = []
-        self.last_frame = 0
 
     def show(self, seq: int, frame: Floats, output: streamrnn_client.Output) -> None:
-        """Take the output of a frame."""
-        emission = self.reader.push(np.asarray(output.y, np.float32))
-        if emission is None:
-            return
-        if (seq - self.last_frame) * FRAME > PAUSE_S * RATE_HZ:
-            self.line = []
-        self.words.append(emission.label)
-        self.line.append(WORDS[emission.label])
-        self.last_frame = seq
-        print(f"  {(seq + 1) * FRAME / RATE_HZ:5.2f} s  {' '.join(self.line)}", flush=True)
+        """Take what the session's decoder found with the output of a frame."""
+        for event in output.events:
+            mark = "" if event.kind == "partial" else "."
+            print(f"  {(seq + 1) * FRAME / RATE_HZ:5.2f} s  {event.text}{mark}", flush=True)
+            if event.kind == "final":
+                self.words += [WORDS.index(word) for word in event.text.split()]
 
 
 def play(model: str, path: Path, utterances: list[Utterance], hz: float) -> None:
@@ -73,10 +62,11 @@ def play(model: str, path: Path, utterances: list[Utterance], hz: float) -> None
 
     async def stream(client: streamrnn_client.Client) -> None:
         for utterance in utterances:
-            frames = utterance.samples[: len(utterance.samples) // FRAME * FRAME].reshape(-1, FRAME)
+            samples = np.concatenate([utterance.samples, np.zeros(RATE_HZ, np.float32)])  # the end of what was said
+            frames = samples[: len(samples) // FRAME * FRAME].reshape(-1, FRAME)
             print(f"{utterance.speaker}, {len(utterance.samples) / RATE_HZ:.1f} s:")
             captions = Captions()
-            await play_frames(client, model, frames, captions.show, hz)
+            await play_frames(client, model, frames, captions.show, hz, decoder="model")
             print(f"  said:    {' '.join(WORDS[word] for word in utterance.words)}")
             pairs.append((utterance.words, captions.words))
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from streamrnn.decode import Facts, LabelSettings, make_decoder
 from training.series.detection import judge
 from training.speech.soundtrack import Floats, Spoken
 from training.speech.spotter import FRAME_SAMPLES, FRAMES_PER_S
-from training.speech.triggers import TriggerSettings, onsets, smoothed
+from training.speech.triggers import smoothed
 
 SMOOTH_FRAMES = 8
 """Of the score that decides, 160 ms."""
@@ -71,17 +73,23 @@ def hear(
     spoken: Sequence[Spoken],
     labels: Sequence[str],
     watched: Sequence[str],
-    settings: TriggerSettings,
+    settings: LabelSettings,
 ) -> Heard:
-    """Run one trigger a watched label over a recording, and hold its events against the words.
+    """Let a label decoder hear a recording, and hold its events against the words.
 
     Args:
         posteriors: (n_frames, n_labels).
         spoken: the words of the recording.
         labels: of the columns.
         watched: labels that make events; a word of another label should bring none.
-        settings: of every trigger.
+        settings: of the decoder.
     """
+    ignored = tuple(label for label in labels if label not in watched)
+    decoder = make_decoder(
+        msgspec.structs.replace(settings, ignored=ignored),
+        Facts(FRAME_SAMPLES, len(labels), tuple(labels), rate_hz=FRAMES_PER_S),
+    )
+    found = decoder.feed(0, np.zeros((len(posteriors), 1), np.float32), posteriors)
     n_words = n_found = n_false = 0
     delays: list[float] = []
     for label in watched:
@@ -89,12 +97,12 @@ def hear(
         windows = [
             (one.start // FRAME_SAMPLES, one.end // FRAME_SAMPLES + round(GRACE_S * FRAMES_PER_S)) for one in own
         ]
-        events = onsets(posteriors[:, labels.index(label)], settings)
+        events = [event.seq for event in found if event.text == label]
         met = judge(events, windows, 0, len(posteriors), FRAMES_PER_S * 86400.0)
         n_words, n_found, n_false = n_words + len(own), n_found + met.n_found, n_false + met.n_false_alarms
         delays += [
-            (begin + found + 1) / FRAMES_PER_S - one.end / (FRAMES_PER_S * FRAME_SAMPLES)
-            for found, (begin, _), one in zip(met.found, windows, own, strict=True)
-            if found is not None
+            (begin + late + 1) / FRAMES_PER_S - one.end / (FRAMES_PER_S * FRAME_SAMPLES)
+            for late, (begin, _), one in zip(met.found, windows, own, strict=True)
+            if late is not None
         ]
     return Heard(n_words, n_found, n_false, len(posteriors) / FRAMES_PER_S / 3600.0, tuple(delays))

@@ -51,8 +51,8 @@ def is_installed() -> bool:
     return shutil.which(PROGRAM) is not None
 
 
-def speak(text: str, voice: Voice, rate_hz: int) -> Floats:
-    """Say `text`: samples (n,) float32 in [-1, 1] at `rate_hz`, without the silence around them.
+def speak(text: str, voice: Voice, rate_hz: int, *, is_trimmed: bool = True) -> Floats:
+    """Say `text`: samples (n,) float32 in [-1, 1] at `rate_hz`, without the silence around them if it is trimmed.
 
     Raises:
         SynthesiserMissing: espeak-ng is not installed.
@@ -64,7 +64,8 @@ def speak(text: str, voice: Voice, rate_hz: int) -> Floats:
     made = subprocess.run(command, check=True, capture_output=True).stdout[HEADER_BYTES:]
     samples = np.frombuffer(made[: len(made) // 2 * 2], "<i2").astype(np.float64) / 32768.0
     divisor = int(np.gcd(rate_hz, MADE_HZ))
-    return trimmed(resample_poly(samples, rate_hz // divisor, MADE_HZ // divisor).astype(np.float32))
+    made_at_rate = resample_poly(samples, rate_hz // divisor, MADE_HZ // divisor).astype(np.float32)
+    return trimmed(made_at_rate) if is_trimmed else made_at_rate
 
 
 def trimmed(samples: Floats) -> Floats:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from training.speech.espeak import has_espeak, synthesise
 from training.speech.soundtrack import Word
+from training.speech.synthesis import SynthesiserMissing, Voice, is_installed, speak
 
 ACCENTS = ("en-us", "en-gb", "en-gb-scotland", "en-gb-x-rp", "en-029")
 VARIANTS = ("m1", "m2", "m4", "m5", "m6", "m7", "m8", "f1", "f3", "f4", "f5")
@@ -38,8 +38,8 @@ def synthetic_words(
         n_each: of each keyword.
         seed: of the voices, speeds and pitches.
     """
-    if not has_espeak():
-        print("espeak-ng is not installed: training goes on without synthetic words")
+    if not is_installed():
+        print(f"{SynthesiserMissing()}; training goes on without synthetic words")
         return []
     rng = np.random.default_rng(seed)
     texts = [(word, word) for word in keywords for _ in range(n_each)]
@@ -47,6 +47,7 @@ def synthetic_words(
     words = []
     for text, label in texts:
         voice = f"{ACCENTS[int(rng.integers(len(ACCENTS)))]}+{VARIANTS[int(rng.integers(len(VARIANTS)))]}"
-        speed_wpm, pitch = int(rng.integers(110, 200)), int(rng.integers(25, 75))
-        words.append(Word.of(label, synthesise(text, voice, rate_hz, speed_wpm, pitch), rate_hz))
+        words_a_minute, pitch = int(rng.integers(110, 200)), int(rng.integers(25, 75))
+        spoken = speak(text, Voice(voice, pitch, words_a_minute), rate_hz, is_trimmed=False)
+        words.append(Word.of(label, spoken, rate_hz))
     return words

@@ -1,51 +1,11 @@
-"""Triggers: from a score a frame to events, by smoothing, two thresholds and a time of rest."""
+"""Triggers over hours at once: when a label decoder fires, of one score a frame."""
 
 from __future__ import annotations
-
-from collections import deque
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-
-@dataclass(frozen=True)
-class TriggerSettings:
-    """When a trigger fires.
-
-    Attributes:
-        threshold: the smoothed score that fires, 0 .. 1.
-        release: below it the trigger can fire again, at most `threshold`.
-        smooth_frames: frames that the score is the mean of, at least 1; at the beginning as many as there were.
-        refractory_frames: frames of rest after an event.
-    """
-
-    threshold: float
-    release: float
-    smooth_frames: int
-    refractory_frames: int
-
-
-class Trigger:
-    """One session's trigger, frame by frame."""
-
-    def __init__(self, settings: TriggerSettings) -> None:
-        """Begin ready to fire."""
-        self.settings = settings
-        self.is_armed, self.n_since_event = True, settings.refractory_frames
-        self.newest: deque[float] = deque(maxlen=settings.smooth_frames)
-
-    def frame(self, score: float) -> bool:
-        """Take one score; say whether an event begins with it."""
-        settings = self.settings
-        self.newest.append(score)
-        smooth = sum(self.newest) / len(self.newest)
-        self.n_since_event += 1
-        self.is_armed = self.is_armed or smooth < settings.release
-        if self.is_armed and smooth >= settings.threshold and self.n_since_event > settings.refractory_frames:
-            self.is_armed, self.n_since_event = False, 0
-            return True
-        return False
+from streamrnn.decode import LabelSettings
 
 
 def smoothed(scores: NDArray[np.floating], n: int) -> NDArray[np.float64]:
@@ -63,12 +23,17 @@ def smoothed(scores: NDArray[np.floating], n: int) -> NDArray[np.float64]:
     return np.asarray((sums[n:] - sums[:-n]) / counts.reshape(-1, *[1] * (scores.ndim - 1)), dtype=np.float64)
 
 
-def onsets(scores: NDArray[np.floating], settings: TriggerSettings) -> list[int]:
-    """Frames at which a fresh trigger fires over scores (n_frames,), as `Trigger` does, but for the last bit of a mean.
+def onsets(scores: NDArray[np.floating], settings: LabelSettings, rate_hz: float) -> list[int]:
+    """Frames at which a fresh label decoder fires that watches one label, but for the last bit of a mean.
 
     Hours of frames in no time: it goes from event to event.
+
+    Args:
+        scores: (n_frames,) probabilities of the label.
+        settings: of mode `keyword`.
+        rate_hz: frames a second.
     """
-    smooth = smoothed(scores, settings.smooth_frames)
+    smooth = smoothed(scores, max(1, round(settings.smooth_s * rate_hz)))
     above, below = np.flatnonzero(smooth >= settings.threshold), np.flatnonzero(smooth < settings.release)
     found, i = [], 0
     while (at := int(np.searchsorted(above, i))) < len(above):
@@ -76,5 +41,5 @@ def onsets(scores: NDArray[np.floating], settings: TriggerSettings) -> list[int]
         released = int(np.searchsorted(below, found[-1]))
         if released == len(below):
             break
-        i = max(int(below[released]), found[-1] + settings.refractory_frames + 1)
+        i = max(int(below[released]), found[-1] + round(settings.refractory_s * rate_hz))
     return found

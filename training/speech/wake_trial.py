@@ -9,12 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from streamrnn.decode import LabelSettings
 from training.speech.commands_trial import Hearing
 from training.speech.keywords import Heard, hear
 from training.speech.soundtrack import Floats, Soundtrack
 from training.speech.spotter import FRAMES_PER_S
 from training.speech.spotting import Material
-from training.speech.triggers import TriggerSettings, onsets
+from training.speech.triggers import onsets
 from training.speech.wake_words import LABELS, OTHER, WAKE, negatives, positives
 
 THRESHOLDS = tuple(round(1.0 / (1.0 + math.exp(-0.2 * i)), 5) for i in range(-20, 41))
@@ -22,10 +23,16 @@ THRESHOLDS = tuple(round(1.0 / (1.0 + math.exp(-0.2 * i)), 5) for i in range(-20
 REST_S, SMOOTH_S = 1.0, 0.1
 
 
-def trigger_at(threshold: float) -> TriggerSettings:
+def spotting_at(threshold: float) -> LabelSettings:
     """Smoothed over 100 ms, armed again below half the threshold, one second of rest."""
-    frames = round(SMOOTH_S * FRAMES_PER_S), round(REST_S * FRAMES_PER_S)
-    return TriggerSettings(threshold, round(threshold / 2, 4), *frames)
+    return LabelSettings(
+        input="probability",
+        threshold=threshold,
+        release=round(threshold / 2, 4),
+        smooth_s=SMOOTH_S,
+        refractory_s=REST_S,
+        ignored=(OTHER,),
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +65,7 @@ class Sounds:
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """Scores of a trial, and what triggers make of them.
+    """Scores of a trial, and the events that they bring.
 
     Attributes:
         wake: posteriors (n_frames, 2) of the recordings of the wake word.
@@ -78,7 +85,7 @@ class Curve:
 
     def heard(self, threshold: float) -> Heard:
         """How the wake word was met at one threshold; false alarms are those between its recordings."""
-        return hear(self.wake, self.sounds.track.spoken, LABELS, (WAKE,), trigger_at(threshold))
+        return hear(self.wake, self.sounds.track.spoken, LABELS, (WAKE,), spotting_at(threshold))
 
     def missed(self, threshold: float) -> float:
         """Share of the recordings without an event, 0 .. 1."""
@@ -86,7 +93,7 @@ class Curve:
 
     def n_false(self, threshold: float) -> int:
         """Events in the hours without the wake word."""
-        return sum(len(onsets(piece, trigger_at(threshold))) for piece in self.others)
+        return sum(len(onsets(piece, spotting_at(threshold), FRAMES_PER_S)) for piece in self.others)
 
     def false_per_hour(self, threshold: float) -> float:
         """The same an hour."""
