@@ -27,6 +27,7 @@ class Description:
     labels: tuple[str, ...] = ()
     rate_hz: float | None = None
     decoder: Settings | None = None
+    licence: str = "Apache-2.0"
 
 
 def card_of(
@@ -67,7 +68,7 @@ def card_of(
             **(extra or {}),
         },
         decoder={} if settings is None else plain_of(settings),
-        licence="Apache-2.0",
+        licence=description.licence,
         attribution=f"trained on: {'; '.join(one.attribution for one in sets)}",
     )
 

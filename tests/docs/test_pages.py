@@ -26,7 +26,7 @@ from streamrnn.cli import main
 from streamrnn.commands.demonstration.server import free_port
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-FOLDERS = ("docs", "docs/how-to", "docs/reference")
+FOLDERS = ("docs", "docs/how-to", "docs/recipes", "docs/reference")
 PAGES = [ROOT / "README.md", *sorted(page for folder in FOLDERS for page in (ROOT / folder).glob("*.md"))]
 RUN_ELSEWHERE = ("connect-a-client.md",)  # tests/client/test_readme.py runs it
 BLOCK = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -63,6 +63,7 @@ DESCRIPTION = Description(
         "output": "natural logarithm of a probability",
     },
     rate_hz=float(RATE_HZ),
+    licence=UCI_HAR.licence,
 )
 
 

@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from msgspec.structs import replace
 from numpy.typing import NDArray
 
 import streamrnn
@@ -63,6 +62,7 @@ DESCRIPTION = Description(
     units={"input": "160 samples of 8 kHz, -1 to 1", "output": "natural logarithm of a probability"},
     rate_hz=RATE_HZ / FRAME,
     decoder=CtcSettings(),
+    licence=FSDD.licence,  # share-alike recordings
 )
 
 
@@ -122,9 +122,8 @@ def load(options: Options) -> tuple[Recogniser, Checkpoint]:
 
 
 def card(checkpoint: Checkpoint) -> streamrnn.Card:
-    """Describe the model; trained on share-alike recordings, it comes under their licence."""
-    plain = card_of(DESCRIPTION, FSDD, checkpoint, {"synthetic_speech": "espeak-ng: 29 % of the training"})
-    return replace(plain, licence=FSDD.licence)
+    """Describe the model."""
+    return card_of(DESCRIPTION, FSDD, checkpoint, {"synthetic_speech": "espeak-ng: 29 % of the training"})
 
 
 def streamed_outputs(model: streamrnn.Model, samples: NDArray[np.float32]) -> NDArray[np.float32]:

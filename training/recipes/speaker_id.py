@@ -180,6 +180,7 @@ def card_for(models: SpeakerModels, speakers: Sequence[str]) -> streamrnn.Card:
         input_names=(),
         output_names=(*(f"embedding_{i}" for i in range(n_embedding)), *speakers),
         units={"input": "80 samples of 8 kHz, in [-1, 1]", "output": "embedding of length 1; log-probabilities"},
+        licence=FSDD.licence,  # share-alike recordings
     )
     return card_of(description, FSDD, models.checkpoint)
 

@@ -56,6 +56,7 @@ DESCRIPTION = Description(
     output_names=(),
     labels=LABELS,
     units={"input": "320 samples of 16 kHz, in [-1, 1]", "output": "probability of each label, 0 .. 1"},
+    licence=FSDD.licence,  # one of its data sets is share-alike
 )
 
 

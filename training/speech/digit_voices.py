@@ -19,7 +19,7 @@ VARIANTS = (
 )  # fmt: skip
 TEST_VARIANTS = ("m3", "m7", "f3", "Denis", "Alicia")
 """No accent speaks with these in training."""
-RECORDING_VOICE = Voice("en-us+f3", 45, 150)
+RECORDING_VOICE = Voice("en-us+m3", 45, 150)
 """Of the bundled recording; one of the test variants."""
 
 OTHER_WORDS = (
