@@ -43,7 +43,7 @@ $(BENCH_STAMP): $(DEV_STAMP)
 
 setup: $(DEV_STAMP)  ## install everything that the other targets need, but for the benchmarks' peers
 
-demo: $(RUN_STAMP)  ## serve two trained models, stream a recording, show outputs live, end with a table
+demo: $(RUN_STAMP)  ## serve three trained models, stream sensors, speech and text, show outputs live, end with a table
 	@$(BIN)/streamrnn demo
 
 warmup: $(RUN_STAMP)  ## compile the kernels into the cache
