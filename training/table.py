@@ -16,10 +16,9 @@ from training.options import DEFAULT_RESULTS
 PAGE = PROJECT_ROOT / "docs" / "reference" / "results.md"
 HEAD = """# Results
 
-Every figure below was measured by `python -m training.recipes.NAME evaluate` and stands in
-`training/results/NAME.json`; this page is written by `python -m training.table`. *Streaming* is measured through
-sessions of the engine, frame by frame; *offline* is PyTorch over whole recordings. *Difference* is the largest one
-between any two of their outputs.
+Every figure below was measured by the recipe's own `evaluate` and stands in a file of its name in `training/results/`;
+this page is written by `python -m training.table`. *Streaming* is measured through sessions of the engine, frame by
+frame; *offline* is PyTorch over whole recordings. *Difference* is the largest one between any two of their outputs.
 """
 COLUMNS = (
     *("recipe", "data", "parameters", "training", "metric", "streaming", "offline", "baseline", "aim"),

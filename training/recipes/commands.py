@@ -38,7 +38,6 @@ from training.speech.soundfiles import read_sound
 from training.speech.soundtrack import Floats, Soundtrack
 from training.speech.spotter import FRAMES_PER_S, frames_of
 from training.speech.spotter_fit import FittedSpotter, fit_spotter
-from training.speech.spotting import Lanes
 from training.speech.window_regression import WindowRegression
 from training.streamed import frame_us, outputs_of
 
@@ -47,7 +46,6 @@ MODEL = "commands"
 DATA = (SPEECH_COMMANDS,)
 MAX_EPOCHS = 150
 AIM_ACCURACY = 0.93
-BASELINE_FRAMES = 20_000
 COLUMNS = ("GRU, engine", "GRU, PyTorch", "regression")
 
 DESCRIPTION = Description(
@@ -87,17 +85,6 @@ class Bench:
     def streamed(self, samples: Floats) -> Floats:
         """Hear by a session of the engine, frame by frame."""
         return outputs_of(self.model, frames_of(samples))
-
-
-def baseline_of(options: Options, bench: Bench) -> Hearing:
-    """A regression over the last second, trained on the same words."""
-    material = material_of(clips_of(options, "train"))
-    n_lanes, lane_s = (4, 10.0) if options.quick else (32, 60.0)
-    x, target = Lanes(material, bench.fitted.frontend, options.seed, n_lanes, lane_s)(0)
-    regression = WindowRegression(bench.fitted.frontend, len(LABELS))
-    hops = x.reshape(n_lanes, -1, bench.fitted.frontend.size)
-    regression.fit(hops.numpy(), target.numpy(), 500 if options.quick else BASELINE_FRAMES, options.seed)
-    return regression
 
 
 def bundled_recording() -> Soundtrack:
@@ -162,7 +149,8 @@ def evaluate(options: Options) -> None:
     """Print the table, draw the plot, and write the evaluation file."""
     bench = Bench.of(options)
     parts = {name: clips_of(options, name) for name in ("train", "validation", "test")}
-    baseline, track = baseline_of(options, bench), bundled_recording()
+    baseline = WindowRegression.beside(bench.fitted, material_of(clips_of(options, "train")), options)
+    track = bundled_recording()
     hearings: tuple[Hearing, ...] = (bench.streamed, bench.fitted.offline, baseline)
     rules = (bench.rules, bench.rules, chosen(parts["validation"], baseline, options.seed))
     outcomes, validated, bundled = [], [], []

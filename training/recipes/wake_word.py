@@ -33,7 +33,6 @@ from training.speech.commands_trial import Hearing
 from training.speech.soundtrack import Floats, Mix, soundtrack
 from training.speech.spotter import FRAMES_PER_S, RATE_HZ, frames_of
 from training.speech.spotter_fit import FittedSpotter, fit_spotter
-from training.speech.spotting import Lanes, Material
 from training.speech.wake_plot import plot_wake
 from training.speech.wake_trial import Curve, Sounds, chosen, delays_s, least_missed, spotting_at
 from training.speech.wake_words import LABELS, OTHER, WAKE, drawn_for, material_of, training_material
@@ -46,7 +45,6 @@ DATA = (WAKEWORD, SPEECH_COMMANDS, FSDD)
 MAX_EPOCHS = 240
 AIM_MISSED, MOST_PER_HOUR = 0.05, 1.0
 VALIDATION_HOURS, TEST_HOURS = 1.0, 2.0
-BASELINE_FRAMES = 20_000
 COLUMNS = ("GRU, engine", "GRU, PyTorch", "regression")
 
 DESCRIPTION = Description(
@@ -97,16 +95,6 @@ def validation_curve(hearing: Hearing, options: Options) -> Curve:
     """Hear the validation part."""
     sounds = Sounds.of(material_of(options, "validation"), hours_of(options, VALIDATION_HOURS), options.seed)
     return Curve.of(hearing, sounds)
-
-
-def baseline_of(options: Options, bench: Bench, material: Material) -> Hearing:
-    """A regression over the last second, trained on the same words."""
-    n_lanes, lane_s = (4, 10.0) if options.quick else (32, 60.0)
-    x, target = Lanes(material, bench.fitted.frontend, options.seed, n_lanes, lane_s)(0)
-    regression = WindowRegression(bench.fitted.frontend, len(LABELS))
-    hops = x.reshape(n_lanes, -1, bench.fitted.frontend.size)
-    regression.fit(hops.numpy(), target.numpy(), 500 if options.quick else BASELINE_FRAMES, options.seed)
-    return regression
 
 
 def lines_of(curves: Sequence[Curve], thresholds: Sequence[float]) -> list[Line]:
@@ -160,7 +148,7 @@ def headlines_of(curves: Sequence[Curve], thresholds: Sequence[float]) -> tuple[
 def evaluate(options: Options) -> None:
     """Print the table, draw the plot, and write the evaluation file."""
     bench, material = Bench.of(options), training_material(options)
-    baseline = baseline_of(options, bench, material)
+    baseline = WindowRegression.beside(bench.fitted, material, options)
     sounds = Sounds.of(material_of(options, "test"), hours_of(options, TEST_HOURS), options.seed + 1)
     hearings: tuple[Hearing, ...] = (bench.streamed, bench.fitted.offline, baseline)
     curves = [Curve.of(hearing, sounds) for hearing in hearings]

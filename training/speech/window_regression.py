@@ -9,9 +9,14 @@ from sklearn.linear_model import LogisticRegression
 
 from streamrnn import Frontend
 from training.frontend import FrontendModule
+from training.options import Options
 from training.speech.soundtrack import Floats
 from training.speech.spotter import HOPS, IGNORED
+from training.speech.spotter_fit import FittedSpotter
+from training.speech.spotting import Lanes, Material
 
+N_DRAWN = 20_000
+"""Frames that it learns from."""
 PIECE_HOPS, N_PIECES = 10, 10
 """A second is ten means of ten hops of 10 ms."""
 
@@ -23,6 +28,16 @@ class WindowRegression:
         """Take the normalised front end of the net that it stands beside."""
         self.features, self.n_labels = FrontendModule(frontend), n_labels
         self.regression = LogisticRegression(max_iter=1000, C=0.01)
+
+    @classmethod
+    def beside(cls, fitted: FittedSpotter, material: Material, options: Options) -> WindowRegression:
+        """Learn from the material of a fitted net, in lanes like its own."""
+        n_lanes, lane_s = (4, 10.0) if options.quick else (32, 60.0)
+        x, target = Lanes(material, fitted.frontend, options.seed, n_lanes, lane_s)(0)
+        regression = cls(fitted.frontend, len(material.labels))
+        hops = x.reshape(n_lanes, -1, fitted.frontend.size)
+        regression.fit(hops.numpy(), target.numpy(), 500 if options.quick else N_DRAWN, options.seed)
+        return regression
 
     def fit(self, features: NDArray[np.float32], targets: NDArray[np.int64], n_samples: int, seed: int) -> None:
         """Learn from frames drawn evenly from all labels.
