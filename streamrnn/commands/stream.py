@@ -35,7 +35,7 @@ BROKEN_PIPE = 141
 INTERRUPTED = 130
 FILE_CHUNK_FRAMES = 64
 LEAST_WINDOW_FRAMES = 64
-TAIL_S = 1.0
+TAIL_S = 1.5
 """Silence behind a recording; a model of speech says the last word some time after it."""
 
 

@@ -50,10 +50,15 @@ def _digest(tensor: FloatArray) -> str:
 
 
 def save_model(model: Model, path: str | Path) -> None:
-    """Write `model` to `path`, through a temporary file beside it."""
+    """Write `model` to `path`, through a temporary file beside it.
+
+    Raises:
+        ModelFileError: the card holds a value that no card may hold; nothing was written.
+    """
     digests = {name: _digest(tensor) for name, tensor in model.tensors.items()}
     header = Header(FORMAT_VERSION, model.spec, model.card, digests)
     text = msgspec.json.encode(header)
+    _read_header(text.decode(), path)  # types are checked only here: what is written must be what can be read
     metadata = {METADATA_KEY: text.decode(), DIGEST_KEY: hashlib.sha256(text).hexdigest()}
     blob = safetensors.numpy.save(model.tensors, metadata)
     target = Path(path)

@@ -64,6 +64,13 @@ def test_the_card_is_kept(path):
     assert streamrnn.load_model(str(path)).card == CARD
 
 
+def test_a_card_that_could_not_be_read_is_not_written(path):
+    odd = random_model("gru", 3, 4).with_card(Card(provenance={"sizes": {"each": [1, 2]}}))
+    with pytest.raises(ModelFileError, match="metadata cannot be read"):
+        odd.save(path)
+    assert not path.exists()
+
+
 def test_a_file_is_replaced_whole_and_nothing_is_left_beside_it(path):
     path.write_bytes(b"old")
     random_model("gru", 4, 5).save(path)

@@ -23,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 
 import streamrnn
-from streamrnn.decode import CtcSettings
+from streamrnn.decode import CtcSettings, EndpointSettings, Rule
 from training.batches import fit_batches
 from training.checkpoint import Checkpoint
 from training.curves import plot_history
@@ -53,6 +53,9 @@ N_TOLD = 500
 """Steps over which the net is told where words end."""
 AIM_PERCENT = 3.0
 
+ENDPOINT = EndpointSettings(rule2=Rule(True, 1.0, 0.0))
+"""A word is told near its end, so half a second without one is a long word, or a short gap and a word."""
+
 DESCRIPTION = Description(
     name=MODEL,
     summary="Hears English digits in a row: log-probabilities of a blank and ten words, every 20 ms.",
@@ -61,7 +64,7 @@ DESCRIPTION = Description(
     labels=LABELS,
     units={"input": "160 samples of 8 kHz, -1 to 1", "output": "natural logarithm of a probability"},
     rate_hz=RATE_HZ / FRAME,
-    decoder=CtcSettings(),
+    decoder=CtcSettings(endpoint=ENDPOINT),
     licence=FSDD.licence,  # share-alike recordings
 )
 

@@ -16,6 +16,9 @@ from training.speech.digits_drill import speakers_of
 from training.speech.digits_net import FRAME
 from training.speech.transcription import word_error_percent
 
+SILENCE = 3 * RATE_HZ // 2
+"""Samples behind an utterance: it is over when nothing was said for a second."""
+
 
 def recording() -> list[Utterance]:
     """The bundled recording, as one utterance; where its words end is not known."""
@@ -62,7 +65,7 @@ def play(model: str, path: Path, utterances: list[Utterance], hz: float) -> None
 
     async def stream(client: streamrnn_client.Client) -> None:
         for utterance in utterances:
-            samples = np.concatenate([utterance.samples, np.zeros(RATE_HZ, np.float32)])  # the end of what was said
+            samples = np.concatenate([utterance.samples, np.zeros(SILENCE, np.float32)])
             frames = samples[: len(samples) // FRAME * FRAME].reshape(-1, FRAME)
             print(f"{utterance.speaker}, {len(utterance.samples) / RATE_HZ:.1f} s:")
             captions = Captions()
