@@ -1,21 +1,23 @@
 """The streaming engine as a recipe sees it: one session, frames in, outputs out."""
 
 import time
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 import streamrnn
+from streamrnn.decode import Settings
 
 N_TIMED = 2000
 N_ROUNDS = 5
 
 
-def session_of(model: streamrnn.Model) -> streamrnn.Session:
-    """A fresh session of a model, in an engine of its own."""
+def session_of(model: streamrnn.Model, decoder: Settings | Literal["model"] | None = None) -> streamrnn.Session:
+    """A fresh session of a model, in an engine of its own, with the decoder of the model's card, another or none."""
     engine = streamrnn.Engine(limits=streamrnn.Limits(max_sessions=1))
     engine.add_model("model", model)
-    return engine.open("model")
+    return engine.open("model", decoder=decoder)
 
 
 def outputs_of(model: streamrnn.Model, xs: NDArray[np.float32]) -> NDArray[np.float32]:
