@@ -74,6 +74,8 @@ METRICS = (
     "test word error rate (%), all of a speaker in one session",
 )
 COLUMNS = ("streaming", "offline", "most frequent word")
+TAIL_FRAMES = 120
+"""Of the last 10 ms again, in the demo: a microphone goes on after the last word, and so the utterance ends."""
 SHOWN_WORDS = 8
 """Of the recording in the plot, if one so long is read without an error."""
 
@@ -237,13 +239,14 @@ def export_model(options: Options) -> None:
 def demo(options: Options) -> None:
     """Serve the model file, made first where it is missing, and let unknown speakers speak, one after another."""
     utterances, pairs = [one for one in test_utterances(options) if len(one.words) > 3], []
-    shown = utterances[:: max(1, len(utterances) // 5)][: 2 if options.quick else 5]
+    shown = list({one.speaker: one for one in reversed(utterances)}.values())[: 2 if options.quick else 5]
 
     async def stream(client: streamrnn_client.Client) -> None:
         for one in shown:
             print(f"{one.speaker}, {len(one.features) / RATE_HZ:.1f} s:")
             captions, hz = Captions(), float("inf") if options.quick else RATE_HZ / STRIDE
-            await play_frames(client, MODEL, frames_of(one.features), captions.show, hz, decoder="model")
+            heard = np.pad(one.features, ((0, TAIL_FRAMES), (0, 0)), mode="edge")
+            await play_frames(client, MODEL, frames_of(heard), captions.show, hz, decoder="model")
             print(f"  said:            {' '.join(one.words)}")
             pairs.append((one.words, captions.heard))
 

@@ -26,5 +26,5 @@ class Captions:
 
     @property
     def heard(self) -> list[str]:
-        """All words, of what is still open too: recordings end right after the last word."""
+        """All words, of what is still open too."""
         return self.words + self.open.split()
