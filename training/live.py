@@ -45,7 +45,10 @@ async def play_frames(
     window: int = 64,
     decoder: str = "none",
 ) -> None:
-    """Stream frames (n, input_size) through a session of its own, `hz` a second; `show` each output as it comes."""
+    """Stream frames (n, input_size) through a session of its own, `hz` a second; `show` each output as it comes.
+
+    With the decoder `model`, outputs bring the events that the model's card asks for.
+    """
     session = await client.open(model, window=window, decoder=decoder)
     async for output in session.stream(paced(frames, hz), window=window):
         show(output.seq, frames[output.seq], output)

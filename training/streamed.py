@@ -1,6 +1,7 @@
 """The streaming engine as a recipe sees it: one session, frames in, outputs out."""
 
 import time
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +13,8 @@ N_TIMED = 2000
 N_ROUNDS = 5
 
 
-def session_of(model: streamrnn.Model, decoder: Settings | None = None) -> streamrnn.Session:
-    """A fresh session of a model, in an engine of its own; with a decoder, if settings of one are given."""
+def session_of(model: streamrnn.Model, decoder: Settings | Literal["model"] | None = None) -> streamrnn.Session:
+    """A fresh session of a model, in an engine of its own, with the decoder of the model's card, another or none."""
     engine = streamrnn.Engine(limits=streamrnn.Limits(max_sessions=1))
     engine.add_model("model", model)
     return engine.open("model", decoder=decoder)

@@ -38,18 +38,22 @@ def greedy(outputs: NDArray[np.float32]) -> list[Emission]:
     return [Emission(int(word.text), word.first_seq) for event in events for word in event.words]
 
 
-def ctc_loss(log_probabilities: Tensor, labels: Sequence[Sequence[int]]) -> Tensor:
+def ctc_loss(
+    log_probabilities: Tensor, labels: Sequence[Sequence[int]], n_outputs: Sequence[int] | None = None
+) -> Tensor:
     """Mean of -log p(labels) a label over a batch, in nats; an empty target counts as one label.
 
     Args:
-        log_probabilities: (batch, n_frames, 1 + n_labels); every frame counts, silence too.
+        log_probabilities: (batch, n_frames, 1 + n_labels); silence counts, too.
         labels: of each sequence.
+        n_outputs: of each sequence, how many frames count, the rest being padding; None: all.
     """
     n_batch, n_frames, _ = log_probabilities.shape
     flat = torch.tensor([label + 1 for one in labels for label in one], dtype=torch.int64)
     n_labels = torch.tensor([len(one) for one in labels])
+    lengths = torch.full((n_batch,), n_frames) if n_outputs is None else torch.tensor(n_outputs)
     losses = nn.functional.ctc_loss(
-        log_probabilities.transpose(0, 1), flat, torch.full((n_batch,), n_frames), n_labels, BLANK,
+        log_probabilities.transpose(0, 1), flat, lengths, n_labels, BLANK,
         reduction="none", zero_infinity=True,
     )  # fmt: skip
     return (losses / n_labels.clamp(min=1)).mean()

@@ -50,7 +50,7 @@ def transcribe_unbroken(utterances: Sequence[Utterance], outputs: Outputs) -> Tr
     return transcribe([whole], outputs)[0]
 
 
-def word_error_percent(pairs: Sequence[tuple[Sequence[int], Sequence[int]]]) -> float:
+def word_error_percent(pairs: Sequence[tuple[Sequence[object], Sequence[object]]]) -> float:
     """Substitutions, deletions and insertions over the words said, at least one, in percent; pairs of said and read."""
     said, read = ([" ".join(map(str, words)) for words in side] for side in zip(*pairs, strict=True))
     return 100.0 * float(jiwer.wer(said, read))
