@@ -16,9 +16,9 @@ from training.text.generated import Judge, threes_of
 from training.text.likelihood import UNKNOWN
 from training.text.line_ngram import LineNGram, bits_per_char
 from training.text.ngram_classifiers import predict
-from training.text.surname_nets import KINDS, Reader, make
+from training.text.surname_nets import KINDS, CellNet, Committee, Foreteller, Reader, make_all
 from training.text.surname_tokens import MAX_CHARS, Shuffled, Tokens
-from training.text.surnames_read import END, Alphabet, Drawn, at_ends, labels_of, reading_loss
+from training.text.surnames_read import END, Alphabet, Drawn, at_ends, foretelling_loss, labels_of, reading_loss
 
 FEW = {"A": [f"a{chr(98 + i)}" for i in range(20)], "B": [f"b{chr(98 + i)}" for i in range(10)] + ["ab"]}
 
@@ -98,10 +98,48 @@ def test_the_loss_is_half_that_of_the_marks():
     assert float(reading_loss(p.log(), target)) == pytest.approx(0.5 * marks + 0.5 * every, rel=1e-6)
 
 
+def test_a_foretold_character_counts_half():
+    """What follows 2 characters was foretold with 1/2 and 1/4; what stands at the mark does not count."""
+    target = torch.tensor([[0, 0, 0, UNKNOWN]])
+    languages = torch.tensor([[[0.5, 0.5]] * 4]).log()
+    foretold = torch.tensor([[[0.5], [0.25], [0.1], [0.1]]]).log()
+    loss = foretelling_loss(torch.cat((languages, foretold), dim=-1), target)
+    assert float(loss) == pytest.approx(np.log(2) + 0.5 * 1.5 * np.log(2), rel=1e-6)
+
+
+def test_a_foreteller_foretells_only_while_it_trains():
+    torch.manual_seed(0)
+    net, ids = CellNet("GRU", 3, 4, 2), torch.tensor([[0, 1, 2]])
+    net.dropout = torch.nn.Dropout(0.0)
+    foreteller = Foreteller(net, 3)
+    output = foreteller.train()(ids)[0].detach()
+    assert output.shape == (1, 3, 3)
+    h = net.cell(foreteller.frames(ids))[0]
+    expected = foreteller.foretell(h).log_softmax(-1)[0, [0, 1], [1, 2]]
+    torch.testing.assert_close(output[0, :, 2], torch.cat((expected, torch.zeros(1))))
+    torch.testing.assert_close(foreteller.eval()(ids)[0], output[..., :2])
+    assert foreteller.train().unseen == 0.0 and float(Foreteller(net, 3, 1.0).frames(ids).sum()) == 0.0
+
+
+def test_a_committee_answers_with_the_geometric_mean():
+    """One member says 1/2 and 1/2, the other 1/5 and 4/5: the means 0.316 and 0.632 are as 1 to 2."""
+    members = [CellNet("GRU", 3, 4, 2) for _ in range(2)]
+    for member, p in zip(members, ([0.5, 0.5], [0.2, 0.8]), strict=True):
+        torch.nn.init.zeros_(member.fc.weight)
+        member.fc.bias.data = torch.tensor(p).log()
+    answered = Committee(members).eval()(torch.eye(3)[None]).exp()
+    torch.testing.assert_close(answered, torch.tensor([1 / 3, 2 / 3]).expand(1, 3, 2))
+
+
+def test_the_first_of_the_committee_is_the_gru():
+    nets = make_all(5, dict.fromkeys(("RNN", "LSTM", "GRU"), 8), 3, 3)
+    assert nets["GRUs"].members[0] is nets["GRU"] and list(nets["GRUs"].further) == ["GRU 2", "GRU 3"]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_reader_does_not_see_what_comes_later_or_came_before(kind):
     torch.manual_seed(0)
-    reader = Reader(make(kind, 5, 8, 3), 5).eval()
+    reader = Reader(make_all(5, dict.fromkeys(("RNN", "LSTM", "GRU"), 8), 3, 2)[kind], 5).eval()
     ids = torch.tensor([[0, 1, 2, 4], [0, 1, 3, 3]])
     with torch.no_grad():
         first, state = reader(ids)

@@ -85,6 +85,20 @@ def reading_loss(output: Tensor, target: Tensor) -> Tensor:
         output: (n_names, n_frames, n_languages) log-probabilities.
         target: (n_names, n_frames) int64, UNKNOWN behind the mark.
     """
-    after = torch.nn.functional.pad(target[:, 1:], (0, 1), value=UNKNOWN)
-    ends = torch.where(after == UNKNOWN, target, UNKNOWN)
+    ends = torch.where(before_mark(target), UNKNOWN, target)
     return 0.5 * negative_log_likelihood(output, ends) + 0.5 * negative_log_likelihood(output, target)
+
+
+def foretelling_loss(output: Tensor, target: Tensor) -> Tensor:
+    """Give the loss of whole names, and half of that of their characters and marks as the net foretold them.
+
+    Args:
+        output: (n_names, n_frames, n_languages + 1) log-probabilities, the last one that of the next character.
+        target: (n_names, n_frames) int64, UNKNOWN behind the mark.
+    """
+    return reading_loss(output[..., :-1], target) - 0.5 * output[..., -1][before_mark(target)].mean()
+
+
+def before_mark(target: Tensor) -> Tensor:
+    """Say which frames of targets (n_names, n_frames) are a character's: not the mark's, and not behind it."""
+    return torch.nn.functional.pad(target[:, 1:], (0, 1), value=UNKNOWN) != UNKNOWN
