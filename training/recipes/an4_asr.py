@@ -21,11 +21,9 @@ from typing import Any
 
 import numpy as np
 import streamrnn_client
-from msgspec.structs import replace
 
 import streamrnn
 from streamrnn.decode import CtcSettings, EndpointSettings, Rule
-from streamrnn.decode.settings import plain_of
 from training.batches import fit_batches
 from training.checkpoint import Checkpoint
 from training.data import data_folder
@@ -136,7 +134,7 @@ def model_of(net: CensusNet, checkpoint: Checkpoint, words: Sequence[str]) -> st
         },
         rate_hz=RATE_HZ / STRIDE,
     )
-    card = replace(card_of(description, AN4, checkpoint), decoder=plain_of(GREEDY))
+    card = card_of(description, AN4, checkpoint, decoder=GREEDY)
     return streamrnn.from_torch(net, card=card)
 
 
