@@ -121,7 +121,7 @@ async def cut_at(server_port: int, direction: int, n_bytes: int | None) -> Cutte
 async def test_a_dialogue_cut_at_every_byte_loses_and_doubles_nothing(
     make_store: Callable[[], MemoryStore] | None, direction: int
 ) -> None:
-    async with server_over(make_store() if make_store else None, expire_ms=1000, expire_stored_ms=1000) as server:
+    async with server_over(make_store() if make_store else None, expire_ms=5000, expire_stored_ms=5000) as server:
         whole = await cut_at(server.port, direction, None)
         assert whole.n_connections == 1
         n_bytes = whole.n_passed[direction]
