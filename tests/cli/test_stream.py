@@ -125,7 +125,10 @@ def test_a_reader_that_leaves_is_no_error(server, recording):
 
 def test_an_interrupt_ends_with_the_summary(server, recording):
     with subprocess.Popen(
-        command(server, "--csv", recording, "--rate", 50), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        command(server, "--csv", recording, "--rate", 50),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored where tests run in the background
     ) as child:
         child.stdout.readline()
         os.kill(child.pid, signal.SIGINT)
