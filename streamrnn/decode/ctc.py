@@ -20,7 +20,9 @@ from streamrnn.decode.transcript import Spelling, Symbol
 from streamrnn.errors import OptionError
 
 _MAX_SYMBOLS = 10_000
-_MAX_BEAM = 1000
+_MAX_TOLD_SYMBOLS = 1000
+"""With partials: each holds the whole utterance, and a server keeps those of a window of frames."""
+_MAX_BEAM = 100
 _MAX_BONUS = 1000.0
 
 
@@ -93,7 +95,8 @@ class CtcDecoder:
         """
         self._posteriors = Posteriors(settings.head, settings.input, facts)
         check_range("blank", settings.blank, 0, self._posteriors.size - 1)
-        check_range("max_symbols", settings.max_symbols, 1, _MAX_SYMBOLS)
+        most = _MAX_TOLD_SYMBOLS if settings.partials else _MAX_SYMBOLS
+        check_range("max_symbols", settings.max_symbols, 1, most)
         check_range("beam", settings.beam, 1, _MAX_BEAM)
         names = facts.names(settings.head)
         word_separator = _place_of(settings.word_separator, names, settings.blank)
