@@ -13,7 +13,7 @@ from streamrnn.engine.beam import Hypothesis, beam_search
 from streamrnn.engine.engine import Engine
 from streamrnn.engine.gaps import Gaps
 from streamrnn.engine.overload import Skipped
-from streamrnn.engine.scheduler import Output
+from streamrnn.engine.output import Output
 from streamrnn.engine.session import Session
 from streamrnn.errors import StreamrnnError
 from streamrnn.kernels.warmup import warmup

@@ -22,6 +22,8 @@ class Arena:
         n_slots: rows that sessions can have.
         n_applied: (n_slots,) int64, frames that each slot's session has stepped; the kernels raise it with the row.
         counts: the same memory, quicker to read and write one by one.
+        n_pending: (n_slots,) int64, frames pushed to each slot's session and not answered yet; `pending` as `counts`.
+        pushed_ns: (n_slots,) int64, the clock passed with the last push to it; `pushes` as `counts`.
         initial_state: (state_size,) float32.
     """
 
@@ -30,6 +32,10 @@ class Arena:
         self.rows = aligned_zeros(n_slots + 1, initial_state.size)
         self.n_applied: NDArray[np.int64] = np.zeros(n_slots, np.int64)
         self.counts = memoryview(self.n_applied)  # type: ignore[arg-type]
+        self.n_pending: NDArray[np.int64] = np.zeros(n_slots, np.int64)
+        self.pending = memoryview(self.n_pending)  # type: ignore[arg-type]
+        self.pushed_ns: NDArray[np.int64] = np.zeros(n_slots, np.int64)
+        self.pushes = memoryview(self.pushed_ns)  # type: ignore[arg-type]
         self.initial_state = initial_state
         self._free = list(range(n_slots - 1, -1, -1))
 
@@ -48,7 +54,7 @@ class Arena:
             raise CapacityError(f"all {self.n_slots} sessions of this model are open", max_sessions=self.n_slots)
         slot = self._free.pop()
         self.reset(slot)
-        self.counts[slot] = 0
+        self.counts[slot] = self.pending[slot] = self.pushes[slot] = 0
         return slot
 
     def release(self, slot: int) -> None:

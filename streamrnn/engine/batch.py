@@ -35,6 +35,8 @@ class Batch:
         if not len(sessions):
             raise UsageError("step_many: expected at least one session")
         lane = sessions[0].lane
+        for session in sessions:
+            session.settle()
         slots = [session.slot for session in sessions if session.lane is lane and not session.queue.n_frames]
         if len(slots) != len(sessions) or min(slots) < 0 or len(set(slots)) != len(slots):
             _explain(sessions, lane)

@@ -16,7 +16,14 @@ from streamrnn.errors import FrameError, InternalError
 from streamrnn.kernels.jit import direct, function_address
 from streamrnn.kernels.packing import FloatArray, aligned_zeros
 from streamrnn.kernels.plan import Call, Plan
-from streamrnn.kernels.runner import ALL_STEPPED, find_refused, invoke_holding, invoke_releasing, run_program
+from streamrnn.kernels.runner import (
+    ALL_STEPPED,
+    find_refused,
+    find_refused_at,
+    invoke_holding,
+    invoke_releasing,
+    run_program,
+)
 from streamrnn.limits import Limits
 from streamrnn.model.model import Model
 from streamrnn.model.windows import LOWEST
@@ -51,6 +58,9 @@ class Lane:
         n_state_values: values of a state, without the padding of its row.
         has_lowest: whether some of them begin as the smallest float32, which stands for nothing yet.
         staging: `staging(n)` gives the arrays of a batch of n; all views of the same memory.
+        frame_bytes: of one frame.
+        n_macs: multiply-adds of a step.
+        find_refused_at: as the kernel of that name.
         kernel, invoke: `invoke(kernel, call.address)` steps one session by a call of this lane; nothing else may be
             passed. It returns -1, or the frame refused.
         x, y: of `staging(1)`; `frame` (input_size,) and `output` (output_size,) are the same memory.
@@ -65,13 +75,14 @@ class Lane:
         # Kept here because every frame asks for them; the model computes them anew each time.
         self.input_size = model.input_size
         self.output_size = model.output_size
+        self.frame_bytes = 4 * model.input_size
         self.n_tokens = model.n_tokens
         program = model.program
         self.n_state_values = sum(region.size for region in program.regions)
         self.has_lowest = bool((program.initial_state == LOWEST).any())
         self.arena = Arena(limits.max_sessions, program.initial_state)
         self._helpers = helpers
-        self._n_macs = program.n_macs
+        self.n_macs = program.n_macs
         self._plans = [
             Plan(
                 program.table,
@@ -86,6 +97,7 @@ class Lane:
         self._calls = [Call(plan) for plan in self._plans]
         self.kernel = function_address(run_program)
         self._holding, self._releasing = direct(invoke_holding), direct(invoke_releasing)
+        self.find_refused_at: Callable[[int, int, int, int], int] = direct(find_refused_at)
         self.invoke = self.invoker(1)
         self._slots = np.zeros(self.max_batch, np.int64)
         self._spare = np.array([self.arena.n_slots], np.int64)
@@ -137,18 +149,22 @@ class Lane:
 
     def invoker(self, n_frames: int) -> Invoke:
         """What steps by a call of `n_frames` in all: it lets other threads run where that takes long."""
-        return self._holding if n_frames * self._n_macs < HELD_MACS else self._releasing
+        return self._holding if n_frames * self.n_macs < HELD_MACS else self._releasing
 
     def steps_at_once(self, n: int) -> bool:
         """Whether a batch of n is one kernel call: small enough for one, and not worth more than one thread."""
         return n <= self.max_batch and self._n_parts(n) < 2
 
     def _n_parts(self, n: int) -> int:
-        return min(len(self._plans), n * self._n_macs // MIN_PART_MACS)
+        return min(len(self._plans), n * self.n_macs // MIN_PART_MACS)
 
     def call_of(self, slots: NDArray[np.int64]) -> Call:
         """A call that steps `slots` (n,) by one frame each, with the x and y of `staging(n)`."""
         _, x, y = self.staging(len(slots))
+        return self.call_with(slots, x, y)
+
+    def call_with(self, slots: NDArray[np.int64], x: FloatArray, y: FloatArray) -> Call:
+        """A call as `run` makes one, to be invoked as often as its caller likes; it keeps the arrays."""
         call = Call(self._plans[0])
         call.aim(slots, x, y)
         return call

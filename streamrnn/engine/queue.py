@@ -22,6 +22,19 @@ class FrameQueue:
         self._chunks.append(frames)
         self.n_frames += len(frames)
 
+    def prepend(self, frames: FloatArray) -> None:
+        """Put frames (n, input_size) before all that wait."""
+        if self._taken:
+            self._chunks[0] = self._chunks[0][self._taken :]
+            self._taken = 0
+        self._chunks.appendleft(frames)
+        self.n_frames += len(frames)
+
+    @property
+    def n_whole(self) -> int:
+        """Frames that the next `take` can give at most: what is left of the oldest chunk."""
+        return len(self._chunks[0]) - self._taken
+
     def take(self, max_frames: int) -> FloatArray:
         """Remove and return the next run of at most `max_frames` frames, (n, input_size); the queue is not empty."""
         chunk = self._chunks[0]

@@ -4,36 +4,24 @@ from __future__ import annotations
 
 from collections import deque
 from contextlib import suppress
-from itertools import islice
-from typing import NamedTuple
 
-import numpy as np
-
-from streamrnn.decode.event import Event
+from streamrnn.engine.block import Columns, Gathered
 from streamrnn.engine.lane import Lane
+from streamrnn.engine.output import Output
+from streamrnn.engine.picks import Round, Run
 from streamrnn.engine.session import Session
-from streamrnn.engine.side import Side
-from streamrnn.errors import InternalError
-from streamrnn.kernels.packing import FloatArray
 
-
-class Output(NamedTuple):
-    """The answers to frames `seq .. seq + n - 1` of one session."""
-
-    session: Session
-    seq: int
-    ys: FloatArray
-    """(n, output_size) float32, C-contiguous, owned by the receiver."""
-    filled: int = 0
-    """Missing samples that were made up before the first of these frames."""
-    was_reset: bool = False
-    """The state was reset before the first of these frames: for a gap too long, or by the end of a warm reset."""
-    events: tuple[Event, ...] = ()
-    """What the session's decoder found in these outputs, in order."""
+Pick = Run | Round | Gathered | Columns
+"""What one kernel call steps: `run` does it, in any thread, and then `answers` tells what came of it."""
 
 
 class Scheduler:
     """Picks the batches of one lane: one frame of each ready session, round robin; a lone session gets a run of frames.
+
+    Frames wait in three places. A gateway's columns wait as they came. A lone frame of a session is gathered beside
+    those of others, while no session has more than that. All else waits in its session's queue, and that session is
+    ready. Of one session the columns and the gathered frame come before what is in its queue, and the gathered frame
+    comes before columns. `scatter` puts everything into the queues: what is not said of the others is said of them.
 
     Args:
         lane: whose sessions are stepped.
@@ -45,93 +33,94 @@ class Scheduler:
         self._lane = lane
         self._max_run_frames = max_run_frames
         self._ready: deque[Session] = deque()
+        self._blocks: deque[Columns | Gathered] = deque()
+        self._gathered = Gathered(lane)
+        self._spare = Gathered(lane)
 
     @property
     def n_ready(self) -> int:
-        """Sessions that have frames waiting."""
+        """Sessions that have frames in their queues."""
         return len(self._ready)
 
     def add(self, session: Session) -> None:
         """A session whose queue was empty has frames now."""
         self._ready.append(session)
 
+    def gather(self, session: Session, frame: bytes | bytearray | memoryview) -> bool:
+        """Take the frame of a session in which nothing waits, while `n_ready` is 0; False: its values are refused."""
+        gathered = self._gathered
+        if not gathered.put(session, frame):
+            return False
+        if gathered.n_frames == self._lane.max_batch:
+            self._blocks.append(gathered)
+            self._gathered = Gathered(self._lane)
+        return True
+
+    def add_columns(self, columns: Columns) -> None:
+        """Take a frame of each session of a group, none of which has frames in its queue."""
+        self._blocks.append(columns)
+
     def remove(self, session: Session) -> None:
-        """A session that is closed, or was stepped otherwise, leaves the ready ones."""
-        with suppress(ValueError):  # a `finish` that failed has taken it out already
+        """A session that is closed, or is stepped otherwise, leaves the ready ones; it was settled."""
+        with suppress(ValueError):  # a tick that failed has taken it out already
             self._ready.remove(session)
 
-    def tick(self) -> list[Output]:
-        """Step one batch; empty when nothing is ready. After an exception the sessions picked are still ready."""
-        ready = self._ready
-        n = min(len(ready), self._lane.max_batch)
-        if n == 0:
-            return []
-        if n == 1:
-            outputs = [self.run(ready[0], self._max_run_frames)]
-        else:
-            outputs = self._step_batch(list(islice(ready, n)))
-        for _ in outputs:
+    def scatter(self) -> None:
+        """Let all that waits here wait in the sessions' queues, in order."""
+        if not self._blocks and not self._gathered.sessions:
+            return
+        blocks = [self._gathered, *self._blocks]
+        self._blocks.clear()
+        woken: dict[Session, None] = {}
+        for block in blocks:
+            sessions = block.sessions if isinstance(block, Gathered) else block.group.sessions
+            woken.update((session, None) for session in sessions)
+        waiting = set(self._ready)
+        for block in reversed(blocks):  # each goes before what is there
+            block.scatter()
+        self._ready.extendleft(reversed([session for session in woken if session not in waiting]))
+
+    def pick(self) -> list[Pick]:
+        """What is to be stepped next: at most one batch of frames that wait alone, and a gateway's columns."""
+        picks: list[Pick] = []
+        if self._ready and not self._blocks and self._gathered.sessions:
+            self.scatter()  # a lone frame and the next of a chunk are one batch
+        if self._gathered.sessions:
+            picks.append(self._gathered)
+            self._gathered, self._spare = self._spare, self._gathered
+            self._gathered.sessions = []  # a tick that failed has left them there
+        elif self._ready:
+            picks += self._pick_ready()
+        if self._blocks:
+            picks.append(self._blocks.popleft())
+        return picks
+
+    def _pick_ready(self) -> list[Pick]:
+        ready, n_most = self._ready, self._lane.max_batch
+        picked: list[Session] = []
+        for _ in range(len(ready)):
             session = ready.popleft()
-            if session.queue.n_frames:
-                ready.append(session)
-        return outputs
+            if self._blocks and session.n_pending != session.queue.n_frames:
+                ready.append(session)  # an older frame of it waits in a block
+                continue
+            picked.append(session)
+            if len(picked) == n_most:
+                break
+        if not picked:
+            return []
+        pick: Run | Round
+        if len(picked) == 1:
+            pick = Run(picked[0], self._max_run_frames)
+        else:
+            pick = Round(picked, self._max_run_frames)
+            ready.extendleft(reversed(picked[len(pick.sessions) :]))
+            del picked[len(pick.sessions) :]
+        ready.extend(session for session in picked if session.queue.n_frames)
+        return [pick]
 
     def run(self, session: Session, max_frames: int) -> Output:
-        """Step the next run of frames of one session."""
-        if session.side is not None and (side := session.live_side()) is not None:
-            return self._run_sided(session, side, max_frames)
-        lane = self._lane
-        frames = session.queue.take(max_frames)
-        n = len(frames)
-        if n == 1:
-            lane.x[0] = frames
-            refused, ys = lane.invoke(lane.kernel, session.call.address), lane.y[0].copy()
-        else:
-            y = np.empty((n, 1, lane.output_size), np.float32)
-            refused, ys = lane.run(session.slots, frames.reshape(n, 1, lane.input_size), y), y[:, 0]
-        if refused >= 0:
-            raise InternalError("a checked frame was refused by the kernel")
-        return Output(session, session.answer(n), ys)
-
-    def _run_sided(self, session: Session, side: Side, max_frames: int) -> Output:
-        lane = self._lane
-        frames = session.queue.take(min(max_frames, side.n_warm or max_frames))
-        n = len(frames)
-        filled, was_reset = side.before(session, frames[0], side.time_of(session.n_applied))
-        y = np.empty((n, 1, lane.output_size), np.float32)
-        if lane.run(session.slots, frames.reshape(n, 1, lane.input_size), y) >= 0:
-            raise InternalError("a checked frame was refused by the kernel")
-        side.after(session, frames)
-        seq, ys = session.answer(n), y[:, 0]
-        return Output(session, seq, ys, filled, was_reset, side.decode(seq, frames, ys))
-
-    def _step_batch(self, picked: list[Session]) -> list[Output]:
-        """Step a frame of each; where many frames must be made up before, only of the first ones of `picked`."""
-        lane = self._lane
-        staging = lane.staging(len(picked))
-        x, n_made_up = staging.x[0], 0
-        flags: dict[int, tuple[int, bool]] = {}
-        for i, session in enumerate(picked):
-            side = session.live_side() if session.side is not None else None
-            if side is not None:
-                n_ahead = side.n_ahead(session)
-                n_made_up += n_ahead
-                if i and n_ahead and n_made_up > self._max_run_frames:
-                    del picked[i:]
-                    staging = lane.staging(i)  # the first part of the same memory
-                    break
-            staging.slots[i] = session.slot
-            x[i] = session.queue.take(1)[0]
-            if side is not None:
-                flags[i] = side.before(session, x[i], side.time_of(session.n_applied))
-        if lane.run(*staging) >= 0:
-            raise InternalError("a checked frame was refused by the kernel")
-        ys = staging.y[0].copy()
-        outputs = [Output(session, session.answer(1), ys[i : i + 1]) for i, session in enumerate(picked)]
-        for i, (filled, was_reset) in flags.items():
-            output = outputs[i]._replace(filled=filled, was_reset=was_reset)
-            if (side := picked[i].side) is not None:
-                side.after(picked[i], x[i : i + 1])
-                output = output._replace(events=side.decode(output.seq, x[i : i + 1], output.ys))
-            outputs[i] = output
-        return outputs
+        """Step the next run of frames of one session, which is not among the ready ones."""
+        run = Run(session, max_frames)
+        run.run()
+        (output,) = run.answers()
+        return output

@@ -17,6 +17,7 @@ from streamrnn.kernels.packing import FloatArray
 if TYPE_CHECKING:
     from streamrnn.decode.event import Event
     from streamrnn.engine.gaps import Gaps
+    from streamrnn.engine.group import Group
     from streamrnn.engine.lane import Lane
     from streamrnn.engine.overload import Overload
     from streamrnn.engine.sessions import Sessions
@@ -36,11 +37,10 @@ class Session:
         slot: row of the lane's arena; -1 once closed.
         slots: (1,) int64, the row as the kernels take it.
         call: steps that row by the lane's `frame`.
-        n_pending: frames pushed and not answered yet.
         epoch: raised whenever the session changes its owner.
-        queue: frames pushed and not stepped yet.
-        last_push_ns: the clock passed with the last push.
+        queue: frames that wait in the session itself; a lone one may wait in its lane's scheduler, see `settle`.
         max_queue_frames, overload: most frames that may wait, and what becomes of those beyond.
+        group: the last one that it was made a member of, while that is whole.
         side: what of its state is not in the row; None in most sessions.
     """
 
@@ -51,11 +51,10 @@ class Session:
         "_shape",
         "call",
         "epoch",
+        "group",
         "id",
         "lane",
-        "last_push_ns",
         "max_queue_frames",
-        "n_pending",
         "overload",
         "queue",
         "side",
@@ -68,12 +67,11 @@ class Session:
         self._shape = (lane.model.input_size,)
         self.id = session_id
         self.slot = -1
+        self.group: Group | None = None
         self.enter(lane, slot)
         self._n_applied = 0  # once closed; until then the arena counts
-        self.n_pending = 0
         self.epoch = 0
         self.queue = FrameQueue()
-        self.last_push_ns = 0
         self.max_queue_frames = 0
         self.overload: Overload = "reject"
         self.side: Side | None = None
@@ -102,9 +100,32 @@ class Session:
         return self.n_applied - 1
 
     @property
+    def n_pending(self) -> int:
+        """Frames pushed and not answered yet."""
+        return self.lane.arena.pending[self.slot] if self.slot >= 0 else 0
+
+    @n_pending.setter
+    def n_pending(self, n: int) -> None:
+        self.lane.arena.pending[self.slot] = n
+
+    @property
+    def last_push_ns(self) -> int:
+        """The clock passed with the last push; the session is open."""
+        return self.lane.arena.pushes[self.slot]
+
+    @last_push_ns.setter
+    def last_push_ns(self, now_ns: int) -> None:
+        self.lane.arena.pushes[self.slot] = now_ns
+
+    @property
     def next_seq(self) -> int:
         """Seq that the next frame pushed or stepped gets."""
         return self.n_applied + self.n_pending
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing but its row changes with a frame, and frames beyond its queue are refused."""
+        return self.side is None and self.overload == "reject"
 
     @property
     def closed(self) -> bool:
@@ -150,6 +171,17 @@ class Session:
             self.side = None
         return self.side
 
+    def settle(self) -> None:
+        """Let what waits for it in its lane's scheduler wait in its own queue: whoever looks at that settles first."""
+        if self.n_pending:
+            self._engine.scatter(self.lane)
+
+    def leave_group(self) -> None:
+        """It is not any more what its group was made of."""
+        if self.group is not None:
+            self.group.is_whole = False
+            self.group = None
+
     def answer(self, n_frames: int) -> int:
         """Count `n_frames` that were just stepped as answered; the seq of the first of them."""
         self.n_pending -= n_frames
@@ -169,22 +201,27 @@ class Session:
         self.lane.arena.rows[self.slot] = row
         self.go_on_at(n_applied)
         self.side = side
+        self.leave_group()
 
     def enter(self, lane: Lane, slot: int) -> int:
         """Go on in a slot of a lane, numbered as before; the slot that it had."""
-        before, n_applied = self.slot, self.n_applied if self.slot >= 0 else 0
+        before, n_applied, n_pending, pushed_ns = self.slot, 0, 0, 0
+        if before >= 0:
+            n_applied, n_pending, pushed_ns = self.n_applied, self.n_pending, self.last_push_ns
+        self.leave_group()
         if before >= 0 and self.side is not None and self.side.decoding is not None:
             self.side.decoding = self.side.decoding.copy(lane.model)
         self.lane, self.slot = lane, slot
         self.slots = np.array([slot], np.int64)
         self.call = lane.call_of(self.slots)
         self._counts = lane.arena.counts
-        self._counts[slot] = n_applied
+        self._counts[slot], self.n_pending, self.last_push_ns = n_applied, n_pending, pushed_ns
         return before
 
     def detach(self) -> int:
         """Leave the slot, which is returned; the numbering stays readable."""
         slot = self.slot
+        self.leave_group()
         self._n_applied = self._counts[slot]
         self.slot = -1
         return slot
@@ -198,6 +235,7 @@ class Session:
         """
         if self.slot < 0:
             raise SessionClosedError(f"session {self.id!r} is closed")
+        self.settle()
         if self.queue.n_frames:
             if self.is_generating:
                 if may_generate:

@@ -126,12 +126,19 @@ class Sessions:
         if session.slot < 0:
             return
         if session.n_pending:
+            session.settle()
             self._n_pending -= session.n_pending
             self._versions.schedulers[session.lane].remove(session)
         self._batch = None  # it may hold the session
         session.lane.arena.release(session.detach())
         self._versions.drop_if_done(session.lane)
         del self._sessions[session.id]
+
+    def scatter(self, lane: Lane) -> None:
+        """Let the frames that wait in a lane's scheduler wait in their sessions."""
+        scheduler = self._versions.schedulers.get(lane)  # a lane that was dropped has nothing waiting
+        if scheduler is not None:
+            scheduler.scatter()
 
     def reset(self, session: Session, warm_frames: int = 0) -> None:
         """Return the state to its start, at once or once it has warmed up: as `Session.reset`, and raises as it."""
@@ -143,6 +150,7 @@ class Sessions:
         if warm_frames:
             session.side = session.side or Side()
             session.side.warm_up(warm_frames)
+            session.leave_group()
             self._batch = None  # it may hold the session, as one without a side
             return
         session.lane.arena.reset(session.slot)

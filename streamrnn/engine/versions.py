@@ -74,6 +74,7 @@ class Versions:
         slot = new.arena.take()
         if swap == "carry":
             new.arena.rows[slot] = old.arena.rows[session.slot]
+        session.settle()
         self.schedulers[old].remove(session)
         if session.queue.n_frames:
             self.schedulers[new].add(session)

@@ -167,6 +167,15 @@ def invoke_releasing(kernel, call):
     return call_function(kernel, call)
 
 
+@entry("int64(int64, int64, int64, int64)", nogil=False)
+def find_refused_at(frames, n, n_in, n_tokens):
+    """As `find_refused`, of n frames of n_in values at an address: a few of them, as often as there are messages."""
+    mode = flush_denormals()
+    refused = _first_refused(frames, n, n_in, n_tokens)
+    restore_mode(mode)
+    return refused
+
+
 @entry("int64(float32[:,::1], int64)")
 def find_refused(frames, n_tokens):
     """Index of the first of frames (n, input_size) that `run_program` would refuse, else -1; n_tokens 0: dense."""

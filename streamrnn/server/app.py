@@ -130,7 +130,8 @@ class Server:
         self._tick_s = min(max(shortest_ms // 4, MIN_TICK_MS), MAX_TICK_MS) / 1000
         self.timers: Timers[Connection] = Timers()
         if self._store is not None:
-            self.pump.keeper = Keeper(self._loop, self.hub, self._store, self._snapshot_key, self.pump.wake)
+            pump = self.pump
+            pump.keeper = Keeper(self._loop, self.hub, self._store, self._snapshot_key, pump.do, pump.wake)
         await self._listeners.open(self.host, self.port, self._speech, lambda own: Connection(self, own))
         self.port = self._listeners.port
         self._clock_timer = self._loop.call_later(self._tick_s, self._look_at_clock)
@@ -149,6 +150,7 @@ class Server:
 
     def begin_stop(self) -> None:
         """Take no new work, tell every client, and stop at the deadline or when the last connection is gone."""
+        self.pump.join()
         if self.is_stopping:
             return
         self.is_stopping = True
@@ -205,6 +207,7 @@ class Server:
 
         A store that does not take it in half of the time that is left keeps nobody: clients go on from an older state.
         """
+        self.pump.join()
         self.hub.settle(clock_ns())
         self.pump.write()
         if self.pump.keeper is not None:
@@ -221,6 +224,7 @@ class Server:
         """Stop when the last connection is gone, and all that its sessions were is saved."""
         if self.connections:
             return
+        self.pump.join()
         if self.hub.is_settled:
             self._finish()
         else:
@@ -235,6 +239,7 @@ class Server:
             self._end_timer.cancel()
             self._force_timer.cancel()
             self._clock_timer.cancel()
+            self.pump.stop()
             if self._helpers is not None:
                 self._helpers.shutdown(wait=False)
             self.stopped.set()
@@ -244,10 +249,13 @@ class Server:
         now_ns = clock_ns()
         for connection in self.timers.advance(now_ns):
             connection.on_due(now_ns)
+        self.pump.do(self._advance, now_ns)
+        self._clock_timer = self._loop.call_later(self._tick_s, self._look_at_clock)
+
+    def _advance(self, now_ns: int) -> None:
         self.hub.advance(now_ns)
         if self.hub.dirty or self.hub.errands:
             self.pump.wake()
-        self._clock_timer = self._loop.call_later(self._tick_s, self._look_at_clock)
 
     def _load_again(self, load: Load) -> None:
         models: Mapping[str, Model] = {}
@@ -268,6 +276,7 @@ class Server:
         if fault is not None:
             log.error("not reloaded, the models that are served go on: %s", fault)
             return
+        self.pump.join()
         newer = newer_of(self.models, models, self._is_forced)
         for name in newer:
             self.hub.engine.replace_model(name, models[name])

@@ -35,16 +35,24 @@ class Keeper:
         hub: whose errands are run.
         store: closed by `stop`.
         key: seals the records.
+        do: calls what it is given in the loop, once the hub may be touched.
         wake: called in the loop after each errand.
     """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, hub: Hub, store: Store, key: bytes | None, wake: Callable[[], object]
+        self,
+        loop: asyncio.AbstractEventLoop,
+        hub: Hub,
+        store: Store,
+        key: bytes | None,
+        do: Callable[..., None],
+        wake: Callable[[], object],
     ) -> None:
         self._loop = loop
         self._hub = hub
         self._store = store
         self._key = key
+        self._do = do
         self._wake = wake
         self._waiting: queue.SimpleQueue[Errand | None] = queue.SimpleQueue()
         self._n_under_way = 0
@@ -103,7 +111,7 @@ class Keeper:
             log.exception("the store failed in an unknown way")
             fault = InternalError("the store failed in an unknown way")
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            self._loop.call_soon_threadsafe(self._hand_back, errand, result, fault)
+            self._loop.call_soon_threadsafe(self._do, self._hand_back, errand, result, fault)
 
     def _hand_back(self, errand: Errand, result: Any, fault: StreamrnnError | None) -> None:
         self._n_under_way -= 1

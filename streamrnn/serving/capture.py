@@ -10,7 +10,7 @@ from streamrnn.engine.snapshot import SnapshotRecord
 from streamrnn.engine.snapshot import encode as encode_snapshot
 from streamrnn.serving import kept
 from streamrnn.serving.hosted import Hosted, Terms
-from streamrnn.serving.ring import Piece
+from streamrnn.serving.piece import Piece
 
 
 @dataclass(slots=True, eq=False)

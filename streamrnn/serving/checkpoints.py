@@ -26,6 +26,9 @@ class Checkpoints:
     Every `checkpoint_ms`, and at once when a session has answered `checkpoint_frames` since its last capture, all that
     has changed is captured and saved in one transaction. After a failed save all is captured anew, later each time.
 
+    Attributes:
+        n_collected: captures so far; each lets its sessions be marked by their next output.
+
     Args:
         engine: holds the states.
         limits: the cadence.
@@ -52,6 +55,7 @@ class Checkpoints:
         self._next_ns = 0
         self._is_urgent = False
         self._backoff_ms = 0
+        self.n_collected = 0
 
     @property
     def is_idle(self) -> bool:
@@ -101,6 +105,7 @@ class Checkpoints:
         if is_early and not is_last:
             return None
         picked = list(self._changed)[:MAX_SAVED_AT_ONCE]
+        self.n_collected += 1
         for hosted in picked:
             del self._changed[hosted]
             hosted.mark_seq = -1

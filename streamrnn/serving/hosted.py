@@ -133,6 +133,12 @@ class Hosted:
         """Frames that its state has seen, or that were dropped."""
         return self._next_seq if self.session is None else self.session.n_applied
 
+    def leave_peer(self) -> None:
+        """No connection holds it any more."""
+        self.peer = None
+        if self.session is not None:
+            self.session.leave_group()
+
     def leave_slot(self, parked: Parked | None) -> None:
         """Go on as what is left of the session, or as nothing."""
         session = self.session

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from streamrnn.engine.block import Stepped
 from streamrnn.engine.engine import Engine
 from streamrnn.engine.overload import Skipped
-from streamrnn.engine.scheduler import Output
+from streamrnn.engine.output import Output
 from streamrnn.engine.session import Session
+from streamrnn.engine.tick import Answer, Tick
 from streamrnn.errors import InternalError
 from streamrnn.limits import Limits
 from streamrnn.serving.hosted import Hosted
@@ -17,7 +19,8 @@ from streamrnn.serving.life import DRAINING, LIVE, OPEN
 from streamrnn.serving.lives import Lives
 from streamrnn.serving.party import Party
 from streamrnn.serving.peer import Peer
-from streamrnn.serving.ring import Piece
+from streamrnn.serving.piece import Piece
+from streamrnn.serving.roll import Roll
 from streamrnn.serving.roster import OnTurn
 from streamrnn.serving.token import make_token
 from streamrnn.wire.codec import Codec
@@ -92,14 +95,41 @@ class Hub(Lives):
 
     def tick(self, now_ns: int) -> int:
         """Step one natural batch and hand its outputs to their peers. Returns the sessions stepped."""
-        try:
-            outputs = self.engine.tick(now_ns)
-        except Exception:
-            log.exception("a tick failed")
-            self._break_pending()
+        tick = self.begin_tick()
+        if tick is None:
             return 0
-        self._route(outputs, now_ns)
-        return len(outputs)
+        try:
+            tick.run()
+        except Exception as fault:
+            return self.end_tick(tick, fault, now_ns)
+        return self.end_tick(tick, None, now_ns)
+
+    def begin_tick(self) -> Tick | None:
+        """Pick one natural batch; None: nothing waits. `Tick.run` steps it, in any thread, then comes `end_tick`.
+
+        In between nothing else may be asked of the hub or its peers.
+        """
+        try:
+            return self.engine.begin_tick()
+        except Exception as fault:
+            self._fail_tick(fault)
+            return None
+
+    def end_tick(self, tick: Tick, fault: Exception | None, now_ns: int) -> int:
+        """Hand the outputs of a tick to their peers; `fault` is what its run raised. Returns the sessions stepped."""
+        if fault is None:
+            try:
+                self._route(self.engine.end_tick(tick, now_ns), now_ns)
+            except Exception as raised:
+                fault = raised
+        if fault is not None:
+            self._fail_tick(fault)
+            return 0
+        return tick.n_sessions
+
+    def _fail_tick(self, fault: Exception) -> None:
+        log.error("a tick failed", exc_info=fault)
+        self._break_pending()
 
     def finish(self, hosted: Hosted, now_ns: int) -> Session:
         """Step all that waits in one session now, hand the outputs to its peer, and return it, awake."""
@@ -111,31 +141,52 @@ class Hub(Lives):
             self._route(self.engine.finish(session, now_ns), now_ns)
         return session
 
-    def _route(self, outputs: list[Output], now_ns: int) -> None:
-        by_session, dirty, mark = self.roster.by_session, self.dirty, self.checkpoints.mark
-        n_outputs = 0
+    def _route(self, answers: Sequence[Answer], now_ns: int) -> None:
         left: list[Hosted] = []
-        for session, seq, ys, filled, was_reset, events in outputs:
-            hosted = by_session.get(session)
-            if hosted is None:
-                continue
-            n = len(ys)
-            piece = Piece(seq, n, ys.tobytes(), filled, was_reset, events=events)
-            hosted.ring.add(piece)
-            n_outputs += n
-            if events:
-                self.tally.n_frames += sum(event.kind == "token" for event in events)
-            if seq + n > hosted.mark_seq:
-                mark(hosted, seq + n)
-            peer = hosted.peer
-            if peer is not None:
-                peer.put_piece(hosted.handle, piece)
-                dirty[peer] = None
-            elif not session.n_pending and hosted.life != DRAINING:
-                left.append(hosted)
-        self.tally.n_outputs += n_outputs
+        for answer in answers:
+            if isinstance(answer, Stepped):
+                roll = answer.group.tag if answer.group is not None and answer.group.is_whole else None
+                if isinstance(roll, Roll):
+                    roll.answer(self, answer)
+                else:
+                    self._route_block(answer, left)
+            else:
+                self._route_output(answer, left)
         for hosted in left:
             self.park(hosted, now_ns)
+
+    def _route_block(self, stepped: Stepped, left: list[Hosted]) -> None:
+        by_session, payload, start = self.roster.by_session, stepped.ys.tobytes(), 0
+        size = len(payload) // len(stepped.sessions)
+        for session, seq in zip(stepped.sessions, stepped.seqs, strict=True):
+            end = start + size
+            hosted = by_session.get(session)
+            if hosted is not None:
+                self._hand_over(hosted, session, Piece(seq, 1, payload[start:end]), left)
+            start = end
+
+    def _route_output(self, output: Output, left: list[Hosted]) -> None:
+        session, seq, ys, filled, was_reset, events = output
+        hosted = self.roster.by_session.get(session)
+        if hosted is not None:
+            if events:
+                self.tally.n_frames += sum(event.kind == "token" for event in events)
+            piece = Piece(seq, len(ys), ys.tobytes(), filled, was_reset, events=events)
+            self._hand_over(hosted, session, piece, left)
+
+    def _hand_over(self, hosted: Hosted, session: Session, piece: Piece, left: list[Hosted]) -> None:
+        """Keep a piece, and let its session's client have it; a session that was left and is done joins `left`."""
+        hosted.ring.add(piece)
+        n, end_seq = piece.n, piece.seq + piece.n
+        self.tally.n_outputs += n
+        if end_seq > hosted.mark_seq:
+            self.checkpoints.mark(hosted, end_seq)
+        peer = hosted.peer
+        if peer is not None:
+            peer.put_piece(hosted.handle, piece)
+            self.dirty[peer] = None
+        elif not session.n_pending and hosted.life != DRAINING:
+            left.append(hosted)
 
     def _break_pending(self) -> None:
         """End the sessions that a failed tick may have touched; the others go on."""

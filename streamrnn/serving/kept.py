@@ -15,7 +15,7 @@ import msgspec
 from streamrnn.engine.snapshot import seal_of
 from streamrnn.errors import SnapshotError
 from streamrnn.serving.hosted import Terms
-from streamrnn.serving.ring import Piece
+from streamrnn.serving.piece import Piece
 
 MAGIC = b"SRNNKEPT"
 VERSION = 1

@@ -84,7 +84,7 @@ class Lives:
 
     def leave(self, hosted: Hosted, now_ns: int) -> None:
         """A session's connection is gone: it waits to be resumed."""
-        hosted.peer = None
+        hosted.leave_peer()
         self.note_change(hosted)
         if hosted.session is not None and not hosted.session.n_pending and hosted.life != DRAINING:
             self.park(hosted, now_ns)
@@ -121,7 +121,7 @@ class Lives:
             return
         if hosted.peer is not None:
             hosted.peer.sessions.pop(hosted.handle, None)
-            hosted.peer = None
+            hosted.leave_peer()
         self.checkpoints.drop(hosted)
         self.roster.remove(hosted, turn)
 

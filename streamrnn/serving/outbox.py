@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from streamrnn.decode.event import Event
-from streamrnn.serving.ring import Piece
+from streamrnn.serving.piece import Piece
 from streamrnn.wire.messages import MAX_N, Message, Output, OutputEvent, Outputs, Skipped, Word
 
 MAX_PAYLOAD_BYTES = 512 * 1024

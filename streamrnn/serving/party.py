@@ -10,7 +10,7 @@ from streamrnn.wire.messages import Message
 
 if TYPE_CHECKING:
     from streamrnn.serving.hosted import Hosted
-    from streamrnn.serving.ring import Piece
+    from streamrnn.serving.piece import Piece
 
 Reason = Literal["closed", "error", "draining", "expired", "taken_over"]
 

@@ -9,6 +9,7 @@ from streamrnn.errors import InternalError, PeerError, StreamrnnError
 from streamrnn.serving.hosted import Hosted
 from streamrnn.serving.outbox import Outbox
 from streamrnn.serving.party import Reason
+from streamrnn.serving.roll import Roll
 from streamrnn.serving.verbs import VERBS
 from streamrnn.wire import order
 from streamrnn.wire.codec import Buffer, Codec
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from streamrnn.serving.hub import Hub
 
 log = logging.getLogger("streamrnn.serving")
+
+MAX_ROLLS = 64
+"""Sets of sessions that a gateway steps together and that are remembered; with more of them all are found anew."""
 
 
 class Peer:
@@ -35,7 +39,7 @@ class Peer:
         close_code: set once the websocket is to be closed, after what `take` returns.
     """
 
-    __slots__ = ("close_code", "codec", "hub", "openings", "outbox", "put_piece", "sessions", "state")
+    __slots__ = ("_rolls", "close_code", "codec", "hub", "openings", "outbox", "put_piece", "sessions", "state")
 
     close_reason = ""
     """An `error` has said it."""
@@ -49,6 +53,7 @@ class Peer:
         self.put_piece = self.outbox.put_piece
         self.state: order.ConnectionState = order.OPEN
         self.close_code: int | None = None
+        self._rolls: dict[tuple[int, int], Roll] = {}
 
     @property
     def is_text(self) -> bool:
@@ -131,6 +136,20 @@ class Peer:
             if not (self.openings and self._is_held(message, now_ns)):
                 self._answer(message, now_ns)
         self._close_if_drained(now_ns)
+
+    def roll(self, handles: list[int], now_ns: int) -> Roll | None:
+        """The sessions of a gateway's message; None where each of its frames must go its own way."""
+        key = (handles[0], len(handles))
+        roll = self._rolls.get(key)
+        if roll is None or not roll.is_of(handles):
+            if len(self._rolls) >= MAX_ROLLS:
+                self._rolls.clear()
+            roll = Roll.find(self.hub, self, handles, now_ns)
+            if roll is None:
+                self._rolls.pop(key, None)
+            else:
+                self._rolls[key] = roll
+        return roll
 
     def take(self) -> list[bytes]:
         """Return the encoded messages that wait, in order."""

@@ -14,7 +14,8 @@ from streamrnn.serving.describe import opened
 from streamrnn.serving.errands import Claim, Claimed, Insert, Then
 from streamrnn.serving.hosted import RENEWALS_BITS, Hosted, Terms, epoch_of
 from streamrnn.serving.life import PARKED
-from streamrnn.serving.ring import Piece, Ring
+from streamrnn.serving.piece import Piece
+from streamrnn.serving.ring import Ring
 from streamrnn.serving.token import hash_of, is_one_of
 from streamrnn.wire import order
 from streamrnn.wire.messages import Fork, Open, Restore
@@ -78,6 +79,7 @@ def seat(hub: Hub, peer: Peer, handle: int, hosted: Hosted, resumed: bool, token
     """
     if hosted.life == PARKED:
         hub.roster.wake(hosted, "resume", now_ns)
+    hosted.leave_peer()
     hosted.peer, hosted.handle = peer, handle
     peer.sessions[handle] = hosted
     peer.send(opened(hosted, resumed, token, hub.has_store))

@@ -13,7 +13,7 @@ from streamrnn.errors import FrameError, GeneratingError, OptionError, SequenceE
 from streamrnn.serving.hosted import Hosted
 from streamrnn.serving.life import LIVE
 from streamrnn.serving.opening import fork, live, open_session, restore
-from streamrnn.serving.ring import Piece
+from streamrnn.serving.piece import Piece
 from streamrnn.wire import order
 from streamrnn.wire.messages import (
     Ack,
@@ -54,6 +54,10 @@ def frames(hub: Hub, peer: Peer, message: Frames, now_ns: int) -> None:
     if rest:
         raise FrameError(f"expected a payload of {n} frames of equal size, got {len(message.payload)} bytes")
     times_us = message.times_us
+    if times_us is None:
+        roll = peer.roll(message.handles, now_ns)
+        if roll is not None and roll.push(hub, message, now_ns):
+            return
     for i, (handle, seq) in enumerate(zip(message.handles, message.seqs, strict=True)):
         try:
             hosted = live(peer, handle, "frames")

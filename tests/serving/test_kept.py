@@ -9,7 +9,7 @@ from streamrnn.errors import SnapshotError
 from streamrnn.serving import kept
 from streamrnn.serving.hosted import Terms
 from streamrnn.serving.kept import Kept
-from streamrnn.serving.ring import Piece
+from streamrnn.serving.piece import Piece
 from streamrnn.serving.token import hash_of
 
 KEY = b"k" * 16

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from streamrnn.limits import Limits
 from streamrnn.serving import outbox as module
 from streamrnn.serving.outbox import MAX_PAYLOAD_BYTES, Outbox, in_columns
-from streamrnn.serving.ring import Piece
+from streamrnn.serving.piece import Piece
 from streamrnn.wire import messages as m
 from streamrnn.wire.codec import MSGPACK, Codec
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamrnn.serving.ring import Piece, Ring
+from streamrnn.serving.piece import Piece
+from streamrnn.serving.ring import Ring
 
 ROW_BYTES = 3
 

@@ -11,7 +11,7 @@ from streamrnn.decode.settings import Settings, settings_of
 from streamrnn.errors import FrameError, InternalError, LimitError, QueueFullError, StreamrnnError
 from streamrnn.serving.hosted import Hosted, Terms
 from streamrnn.serving.party import Reason
-from streamrnn.serving.ring import Piece
+from streamrnn.serving.piece import Piece
 from streamrnn.serving.speech.choice import limited_to
 from streamrnn.serving.speech.dialect import Dialect, Order
 from streamrnn.serving.speech.recording import Recording

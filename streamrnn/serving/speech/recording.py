@@ -15,7 +15,7 @@ from streamrnn.decode.event import Event
 from streamrnn.kernels.packing import FloatArray
 from streamrnn.serving.hosted import Hosted
 from streamrnn.serving.life import LIVE
-from streamrnn.serving.ring import Piece
+from streamrnn.serving.piece import Piece
 from streamrnn.serving.speech.choice import samples_hz
 from streamrnn.serving.speech.clock import Clock
 from streamrnn.wire.codec import Buffer

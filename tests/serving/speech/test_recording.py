@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from streamrnn.decode.event import Event
 from streamrnn.errors import FrameError
 from streamrnn.serving.hosted import Terms
-from streamrnn.serving.ring import Piece
+from streamrnn.serving.piece import Piece
 from streamrnn.serving.speech.clock import Clock
 from streamrnn.serving.speech.recording import Recording
 from tests.serving.speech.talk import EOF, LIMITS, Talk, speech_hub, texts
