@@ -12,8 +12,8 @@ from streamrnn.decode.generation import Generation
 from streamrnn.engine.beam import Hypothesis, beam_search
 from streamrnn.engine.engine import Engine
 from streamrnn.engine.gaps import Gaps
-from streamrnn.engine.overload import Skipped
 from streamrnn.engine.output import Output
+from streamrnn.engine.overload import Skipped
 from streamrnn.engine.session import Session
 from streamrnn.errors import StreamrnnError
 from streamrnn.kernels.warmup import warmup

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -9,7 +10,6 @@ from numpy.typing import NDArray
 
 from streamrnn.errors import InternalError
 from streamrnn.kernels.packing import FloatArray, aligned_zeros
-from streamrnn.kernels.plan import Call
 
 if TYPE_CHECKING:
     from streamrnn.engine.group import Group
@@ -82,7 +82,19 @@ class Gathered:
         lane: of the sessions.
     """
 
-    __slots__ = ("_calls", "_row_bytes", "_rows", "_seqs", "_slots", "_words", "_x", "_x_address", "_y", "lane", "sessions")
+    __slots__ = (
+        "_calls",
+        "_row_bytes",
+        "_rows",
+        "_seqs",
+        "_slots",
+        "_words",
+        "_x",
+        "_x_address",
+        "_y",
+        "lane",
+        "sessions",
+    )
 
     def __init__(self, lane: Lane) -> None:
         self.lane = lane
@@ -94,7 +106,7 @@ class Gathered:
         self._x_address: int = self._x.ctypes.data
         self._row_bytes = 4 * lane.input_size
         self._rows = memoryview(self._x.reshape(-1)).cast("B")  # type: ignore[arg-type]
-        self._calls: dict[int, Call] = {}
+        self._calls: dict[int, tuple[Callable[[], int], FloatArray]] = {}
         self._seqs: list[int] = []
 
     @property
@@ -124,20 +136,20 @@ class Gathered:
 
     def run(self) -> None:
         """Step them, in any thread."""
-        lane, n = self.lane, len(self.sessions)
-        if lane.steps_at_once(n):
-            call = self._calls.get(n) or self._call_of(n)
-            refused = lane.invoker(n)(lane.kernel, call.address)
-        else:
-            refused = lane.run(self._slots[:n], self._x[:, :n], self._y[:, :n])
-        if refused >= 0:
+        n = len(self.sessions)
+        step, _ = self._calls.get(n) or self._calling(n)
+        if step() >= 0:
             raise InternalError("a checked frame was refused by the kernel")
-        counts = lane.arena.counts
+        counts = self.lane.arena.counts
         self._seqs = [counts[slot] - 1 for slot in self._words[:n]]
 
-    def _call_of(self, n: int) -> Call:
-        call = self._calls[n] = self.lane.call_with(self._slots[:n], self._x[:, :n], self._y[:, :n])
-        return call
+    def _calling(self, n: int) -> tuple[Callable[[], int], FloatArray]:
+        """What steps the first n rows, made once, and their outputs (n, output_size)."""
+        found = self._calls[n] = (
+            self.lane.stepper(self._slots[:n], self._x[:, :n], self._y[:, :n]),
+            self._y[0, :n],
+        )
+        return found
 
     def answers(self) -> list[Stepped]:
         """What was stepped; the frames wait no longer, and the memory is free for the next."""
@@ -145,7 +157,7 @@ class Gathered:
         n, pending = len(sessions), self.lane.arena.pending
         for slot in self._words[:n]:
             pending[slot] -= 1
-        return [Stepped(sessions, self._seqs, self._y[0, :n].copy(), None)]
+        return [Stepped(sessions, self._seqs, self._calls[n][1].copy(), None)]
 
     def scatter(self) -> None:
         """Let each frame wait in its session instead."""

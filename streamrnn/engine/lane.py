@@ -161,13 +161,23 @@ class Lane:
     def call_of(self, slots: NDArray[np.int64]) -> Call:
         """A call that steps `slots` (n,) by one frame each, with the x and y of `staging(n)`."""
         _, x, y = self.staging(len(slots))
-        return self.call_with(slots, x, y)
-
-    def call_with(self, slots: NDArray[np.int64], x: FloatArray, y: FloatArray) -> Call:
-        """A call as `run` makes one, to be invoked as often as its caller likes; it keeps the arrays."""
         call = Call(self._plans[0])
         call.aim(slots, x, y)
         return call
+
+    def stepper(self, slots: NDArray[np.int64], x: FloatArray, y: FloatArray) -> Callable[[], int]:
+        """What does `run` with the same arrays, again and again."""
+        n = len(slots)
+        if not self.steps_at_once(n):
+            return lambda: self.run(slots, x, y)
+        call = Call(self._plans[0])
+        call.aim(slots, x, y)
+        invoke, kernel, address = self.invoker(len(x) * n), self.kernel, call.address
+
+        def step(call: Call = call) -> int:  # the call keeps the arrays
+            return invoke(kernel, address)
+
+        return step
 
     def _run_parts(self, n_parts: int, slots: NDArray[np.int64], x: FloatArray, y: FloatArray) -> int:
         assert self._helpers is not None

@@ -13,6 +13,7 @@ from streamrnn.engine.generating import arm, put_token
 from streamrnn.engine.group import Group
 from streamrnn.engine.output import Output
 from streamrnn.engine.overload import Skipped, make_room
+from streamrnn.engine.scheduler import Pick
 from streamrnn.engine.session import Session
 from streamrnn.engine.sessions import Sessions
 from streamrnn.engine.side import check_time
@@ -170,7 +171,9 @@ class Queued(Sessions):
         `Tick.run` steps it, in any thread, and `end_tick` gives the answers; in between nothing else may be asked of
         the engine. Where `run` fails, the sessions' frames are lost: close those that have some pending.
         """
-        picks = [pick for scheduler in self._versions.schedulers.values() for pick in scheduler.pick()]
+        picks: list[Pick] = []
+        for scheduler in self._versions.schedulers.values():
+            scheduler.pick(picks)
         return Tick(picks) if picks else None
 
     def end_tick(self, tick: Tick, now_ns: int = 0) -> list[Answer]:

@@ -52,7 +52,7 @@ class Scheduler:
         if not gathered.put(session, frame):
             return False
         if gathered.n_frames == self._lane.max_batch:
-            self._blocks.append(gathered)
+            self._blocks.appendleft(gathered)  # before columns that were pushed after these frames
             self._gathered = Gathered(self._lane)
         return True
 
@@ -80,9 +80,8 @@ class Scheduler:
             block.scatter()
         self._ready.extendleft(reversed([session for session in woken if session not in waiting]))
 
-    def pick(self) -> list[Pick]:
-        """What is to be stepped next: at most one batch of frames that wait alone, and a gateway's columns."""
-        picks: list[Pick] = []
+    def pick(self, picks: list[Pick]) -> None:
+        """Append what is to be stepped next: at most one batch of frames that wait alone, and a gateway's columns."""
         if self._ready and not self._blocks and self._gathered.sessions:
             self.scatter()  # a lone frame and the next of a chunk are one batch
         if self._gathered.sessions:
@@ -93,7 +92,6 @@ class Scheduler:
             picks += self._pick_ready()
         if self._blocks:
             picks.append(self._blocks.popleft())
-        return picks
 
     def _pick_ready(self) -> list[Pick]:
         ready, n_most = self._ready, self._lane.max_batch

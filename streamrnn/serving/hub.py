@@ -8,8 +8,8 @@ from typing import TypeVar
 
 from streamrnn.engine.block import Stepped
 from streamrnn.engine.engine import Engine
-from streamrnn.engine.overload import Skipped
 from streamrnn.engine.output import Output
+from streamrnn.engine.overload import Skipped
 from streamrnn.engine.session import Session
 from streamrnn.engine.tick import Answer, Tick
 from streamrnn.errors import InternalError

@@ -235,6 +235,7 @@ def _take_over(hub: Hub, peer: Peer, message: Open, hosted: Hosted, now_ns: int)
         hub.roster.wake(hosted, "resume", now_ns)  # before the other connection hears of anything: there may be no slot
     else:
         hub.roster.turn(hosted, "resume")
+        _make_room(hosted)
     before, handle = hosted.peer, hosted.handle
     if before is not None:
         hub.tally.n_taken_over += 1
@@ -242,6 +243,13 @@ def _take_over(hub: Hub, peer: Peer, message: Open, hosted: Hosted, now_ns: int)
     _go_on(hub, peer, message, hosted, now_ns)
     if before is not None:  # only now: where both are one connection, it still holds a session
         before.tell_closed(handle, "taken_over", hosted.n_applied)
+
+
+def _make_room(hosted: Hosted) -> None:
+    """Let a whole window fit behind the frames that still wait: the client takes it that none before `next_seq` do."""
+    session = hosted.session
+    if session is not None:
+        session.max_queue_frames = hosted.window + min(session.n_pending, hosted.window)
 
 
 def _go_on(hub: Hub, peer: Peer, message: Open, hosted: Hosted, now_ns: int) -> None:

@@ -50,6 +50,7 @@ class Visitor:
         n_sessions, n_calls: its script's size.
         options: of the client.
         duplicate_rate: part of its frames that the network delivers twice.
+        is_gateway: its sessions are all alike, and are mostly stepped together.
     """
 
     def __init__(
@@ -61,11 +62,13 @@ class Visitor:
         n_calls: int,
         options: Options,
         duplicate_rate: float,
+        is_gateway: bool,
     ) -> None:
         self._clock = clock
         self._random = random
         self._servers = servers
         self._duplicate_rate = duplicate_rate
+        self._is_gateway = is_gateway
         self._n_calls_left = n_calls * n_sessions
         self._time_us = 0
         self.dialogue = Dialogue(options)
@@ -107,7 +110,9 @@ class Visitor:
     def _twice_at_times(self, receive: Any) -> Any:
         def take(message: bytes) -> None:
             receive(message)
-            is_of_frames = b"\xa5frame" in message[:20] or b"\xa8generate" in message[:20]
+            is_of_frames = (
+                b"\xa5frame" in message[:20] or b"\xa6frames" in message[:20] or b"\xa8generate" in message[:20]
+            )
             if is_of_frames and self._random.random() < self._duplicate_rate:
                 receive(message)
 
@@ -150,6 +155,8 @@ class Visitor:
     # ---- the script
 
     def _open(self) -> Pending:
+        if self._is_gateway:
+            return self.dialogue.open("net", None, m.Open(0, "net"))
         if self._random.random() < 0.3:
             return self.dialogue.open("text", None, m.Open(0, "text", decoder=SAMPLER))
         gap: Any = self._random.choice(GAPS)
@@ -198,7 +205,9 @@ class Visitor:
             is_copied = oracle.forking is not None or any(call.kind == "snapshot" for call in waiting)
             if len(waiting) < MAX_WAITING and not is_copied:
                 self._n_calls_left -= 1
-                if self._n_calls_left > 0:
+                if self._n_calls_left > 0 and self._random.random() < (0.7 if self._is_gateway else 0.2):
+                    self._make_columns(self._in_step())
+                elif self._n_calls_left > 0:
                     self._make(ledger, oracle)
                 elif all(oracle.forking is None for _, oracle in self._sessions):
                     self._close_all()
@@ -242,6 +251,28 @@ class Visitor:
                     oracle.note(Call("rollback", self.dialogue.rollback(ledger, blob), of=of))
             case "fork" if not waiting:
                 oracle.forking = self.dialogue.fork(ledger)
+        self.send()
+
+    def _in_step(self) -> list[tuple[Ledger, Oracle]]:
+        """The sessions that a gateway would step together: of one model, and nothing but frames is unanswered."""
+        found = []
+        for ledger, oracle in self._sessions:
+            waiting = [call for call in oracle.calls if not call.pending.done]
+            is_quiet = oracle.forking is None and all(call.kind == "frames" for call in waiting)
+            if oracle.model == "net" and oracle.gaps is None and is_quiet and len(waiting) < MAX_WAITING:
+                found.append((ledger, oracle))
+        return found
+
+    def _make_columns(self, sessions: list[tuple[Ledger, Oracle]]) -> None:
+        """Send a frame of each in one message; mostly of all, so that it is the same ones again and again."""
+        if self._random.random() < 0.1:
+            sessions = self._random.sample(sessions, self._random.randint(0, len(sessions)))
+        if not sessions:
+            return
+        xs = [self._frames(1, "net") for _ in sessions]
+        pendings = self.dialogue.frames_of_many([ledger for ledger, _ in sessions], [x.tobytes() for x in xs])
+        for (_, oracle), pending, x in zip(sessions, pendings, xs, strict=True):
+            oracle.note(Call("frames", pending, x))
         self.send()
 
     def _frames(self, n: int, model: str) -> Any:

@@ -19,7 +19,7 @@ from tests.simulation.house import FlakyStore, SimulatedServer
 from tests.simulation.visitor import Visitor
 
 LIMITS = Limits(
-    max_sessions=16, max_queue_frames=64, max_batch=4, max_run_frames=8, checkpoint_ms=40, checkpoint_frames=12,
+    max_sessions=32, max_queue_frames=64, max_batch=4, max_run_frames=8, checkpoint_ms=40, checkpoint_frames=12,
     park_ms=60, max_outbox_bytes=4096, max_ring_bytes=4096,
 )  # fmt: skip
 LIMIT_MS = 120_000
@@ -73,8 +73,17 @@ class World:
         options = Options(reconnect_timeout_s=10**6, reconnect_first_s=0.01, reconnect_max_s=0.2)
         duplicate_rate = random.choice((0.0, 0.1))
         self.visitors = [
-            Visitor(self.clock, random, self.servers, random.randint(1, 3), 25, options, duplicate_rate)
-            for _ in range(random.randint(1, 2))
+            Visitor(
+                self.clock,
+                random,
+                self.servers,
+                6 if is_gateway else random.randint(1, 3),
+                25,
+                options,
+                duplicate_rate,
+                is_gateway,
+            )
+            for is_gateway in random.choice(((False,), (True,), (False, False), (True, False)))
         ]
         self.n_cuts = 0
         self._trouble_later()
