@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from benchmarks.load.board import (
     BUSY_NS,
@@ -20,6 +19,7 @@ from benchmarks.load.board import (
     RETRY_NS,
     UNDER_WAY,
 )
+from benchmarks.load.compiling import compiled
 from benchmarks.load.packets import N_VALUES, SEQ_STEP
 from benchmarks.load.settling import enqueue, take
 from benchmarks.load.system import (
@@ -40,7 +40,7 @@ RETRY_AFTER_NS = 20_000
 """How often a socket that took no more bytes is tried again."""
 
 
-@njit(cache=True)
+@compiled
 def write_message(board: Any, line: int, out: Any, at: int, now_ns: int) -> int:
     """Write the line's next message to `out` (uint8) from `at`, note it as sent, and return where it ends."""
     start, end = board.packet_first[line], board.packet_first[line + 1]
@@ -71,7 +71,7 @@ def write_message(board: Any, line: int, out: Any, at: int, now_ns: int) -> int:
     return at + end - start  # type: ignore[no-any-return]
 
 
-@njit(cache=True)
+@compiled
 def _may_send(board: Any, line: int, now_ns: int) -> bool:
     """Whether the line has a message to send now; those that are too late are left out first."""
     limit, give_up_ns = board.gauges[MAX_UNANSWERED], board.gauges[GIVE_UP_NS]
@@ -89,7 +89,7 @@ def _may_send(board: Any, line: int, now_ns: int) -> bool:
     return True
 
 
-@njit(cache=True)
+@compiled
 def _fill(board: Any, connection: int, now_ns: int) -> None:
     """Write messages of the connection's lines to its empty outbox, as many as are due and fit."""
     out = board.outbox[connection]
@@ -112,7 +112,7 @@ def _fill(board: Any, connection: int, now_ns: int) -> None:
     board.outbox_span[connection, 1] = at
 
 
-@njit(cache=True)
+@compiled
 def _push_bytes(board: Any, connection: int) -> bool:
     """Send what stands in the outbox; whether the socket took it all."""
     lo, hi = board.outbox_span[connection]
@@ -126,7 +126,7 @@ def _push_bytes(board: Any, connection: int) -> bool:
     return lo == hi  # type: ignore[no-any-return]
 
 
-@njit(cache=True)
+@compiled
 def flush(board: Any, connection: int) -> None:
     """Send all that is due on a connection, in one write where the socket takes it."""
     if board.is_lost[connection]:
@@ -140,7 +140,7 @@ def flush(board: Any, connection: int) -> None:
         board.gauges[N_BLOCKED] += -1 if is_free else 1
 
 
-@njit(cache=True)
+@compiled
 def _lose(board: Any, connection: int) -> None:
     board.is_lost[connection] = 1
     if board.is_blocked[connection]:
@@ -148,7 +148,7 @@ def _lose(board: Any, connection: int) -> None:
         board.gauges[N_BLOCKED] -= 1
 
 
-@njit(cache=True)
+@compiled
 def _pong(board: Any, connection: int, at: int, n: int) -> None:
     """Answer a ping behind what waits in the outbox; one that does not fit is left out."""
     out, span = board.outbox[connection], board.outbox_span[connection]
@@ -163,7 +163,7 @@ def _pong(board: Any, connection: int, at: int, n: int) -> None:
     span[1] = end + 6 + n
 
 
-@njit(cache=True)
+@compiled
 def cut(board: Any, connection: int, now_ns: int) -> None:
     """Take every whole websocket frame out of the inbox.
 
@@ -203,7 +203,7 @@ def cut(board: Any, connection: int, now_ns: int) -> None:
         board.n_inbox[connection] = n_inbox - at
 
 
-@njit(cache=True)
+@compiled
 def receive(board: Any, connection: int) -> None:
     """Read once from a connection and take what came."""
     have = board.n_inbox[connection]
@@ -217,7 +217,7 @@ def receive(board: Any, connection: int) -> None:
     cut(board, connection, clock_ns(board.stamp))
 
 
-@njit(cache=True)
+@compiled
 def call_due(board: Any, now_ns: int) -> int:
     """Queue every line whose next message is due, flush their connections, and return how many messages it were."""
     gauges, order = board.gauges, board.order
@@ -241,7 +241,7 @@ def call_due(board: Any, now_ns: int) -> int:
     return n_due  # type: ignore[no-any-return]
 
 
-@njit(cache=True)
+@compiled
 def _retry(board: Any, now_ns: int) -> None:
     if board.gauges[N_BLOCKED] == 0 or now_ns < board.gauges[RETRY_NS]:
         return
@@ -251,7 +251,7 @@ def _retry(board: Any, now_ns: int) -> None:
             flush(board, connection)
 
 
-@njit(cache=True)
+@compiled
 def _timeout_ms(board: Any, now_ns: int, until_ns: int) -> int:
     """How long epoll may sleep: not at all when closed, or so near to the next send time that it might miss it."""
     gauges = board.gauges
@@ -264,7 +264,7 @@ def _timeout_ms(board: Any, now_ns: int, until_ns: int) -> int:
     return max(0, (next_ns - now_ns - SPIN_NS) // 1_000_000)
 
 
-@njit(cache=True)
+@compiled
 def start_closed(board: Any, window: int) -> None:
     """Let each line begin a closed loop with `window` messages under way."""
     for line in range(len(board.width)):
@@ -274,7 +274,7 @@ def start_closed(board: Any, window: int) -> None:
         flush(board, connection)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def play(board: Any, until_ns: int) -> None:
     """Send and receive until `until_ns` of the monotonic clock; once it sends no more, until all is answered."""
     gauges, ready = board.gauges, board.ready

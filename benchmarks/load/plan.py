@@ -82,14 +82,16 @@ class Load:
             raise LoadError("expected one session a connection and single frames with the raw dialect")
         if self.hz <= 0 or self.duration_s <= 0 or self.window < 1:
             raise LoadError("expected a rate, a duration and a window above 0")
-        if self.batch not in ("single", "columns") and self.chunk < 1:
+        if self.chunk < 1:
             raise LoadError(f"expected batch single, columns or chunk:K, got {self.batch!r}")
 
     @property
     def chunk(self) -> int:
         """Frames of one session in a message."""
+        if self.batch in ("single", "columns"):
+            return 1
         kind, _, count = self.batch.partition(":")
-        return int(count) if kind == "chunk" and count.isdigit() else (0 if count or kind == "chunk" else 1)
+        return int(count) if kind == "chunk" and count.isdigit() else 0
 
     @property
     def session_counts(self) -> list[int]:

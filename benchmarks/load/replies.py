@@ -1,7 +1,7 @@
 """Reads a server's messages where they lie in the receive buffer: compiled, and without an object for any of them.
 
 Only what the generator needs is taken out of a message: its type, handles, seqs, the place of its payload, the code of
-an error. Keys and types are told apart by their length and first two letters (`mark`); a test holds that this
+an error. Keys and types are told apart by their length and first and last letters (`mark`); a test holds that this
 is unambiguous for every message of the schema.
 """
 
@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from benchmarks.load.compiling import compiled
 from benchmarks.load.system import as_int
 
 OTHER, OUTPUT, OUTPUTS, SKIPPED, ERROR, FRAME, FRAMES = range(7)
@@ -25,8 +25,8 @@ ABSENT = -1
 
 
 def mark(word: str) -> int:
-    """Length and first two letters of a key or type as one number."""
-    return len(word) << 16 | ord(word[0]) << 8 | (ord(word[1]) if len(word) > 1 else 0)
+    """Length, first and last letter of a key or type as one number."""
+    return len(word) << 16 | ord(word[0]) << 8 | ord(word[-1])
 
 
 _TYPE, _HANDLE, _HANDLES, _SEQ, _SEQS = (mark(key) for key in ("type", "handle", "handles", "seq", "seqs"))
@@ -35,7 +35,7 @@ _OUTPUT, _OUTPUTS, _SKIPPED, _ERROR = (mark(kind) for kind in ("output", "output
 _FRAME, _FRAMES = mark("frame"), mark("frames")
 
 
-@njit(cache=True)
+@compiled
 def _big_endian(data: Any, at: int, n: int) -> int:
     value: int = as_int(0)
     for i in range(n):
@@ -43,7 +43,7 @@ def _big_endian(data: Any, at: int, n: int) -> int:
     return value
 
 
-@njit(cache=True)
+@compiled
 def read_int(data: Any, at: int) -> tuple[int, int]:
     """An integer in any of msgpack's forms, and where it ends."""
     tag = as_int(data[at])
@@ -63,7 +63,7 @@ def read_int(data: Any, at: int) -> tuple[int, int]:
     raise ValueError("expected an integer in msgpack")
 
 
-@njit(cache=True)
+@compiled
 def read_span(data: Any, at: int) -> tuple[int, int]:
     """Where the bytes of a string or binary value begin, and how many they are."""
     tag = as_int(data[at])
@@ -78,7 +78,7 @@ def read_span(data: Any, at: int) -> tuple[int, int]:
     raise ValueError("expected a string or bytes in msgpack")
 
 
-@njit(cache=True)
+@compiled
 def read_count(data: Any, at: int) -> tuple[int, int]:
     """How many items an array or a map has (a pair is one), and where the first begins."""
     tag = as_int(data[at])
@@ -90,7 +90,7 @@ def read_count(data: Any, at: int) -> tuple[int, int]:
     raise ValueError("expected an array or a map in msgpack")
 
 
-@njit(cache=True)
+@compiled
 def skip(data: Any, at: int) -> int:
     """Where the value that begins at `at` ends, with all that it holds."""
     n_left = 1
@@ -112,14 +112,13 @@ def skip(data: Any, at: int) -> int:
     return at
 
 
-@njit(cache=True)
+@compiled
 def _mark_at(data: Any, at: int, n: int) -> int:
-    second = as_int(data[at + 1]) if n > 1 else as_int(0)
-    found: int = n << 16 | as_int(data[at]) << 8 | second
+    found: int = n << 16 | as_int(data[at]) << 8 | as_int(data[at + n - 1])
     return found
 
 
-@njit(cache=True)
+@compiled
 def _kind_of(found: int) -> int:
     if found == _OUTPUT:
         return OUTPUT
@@ -134,7 +133,7 @@ def _kind_of(found: int) -> int:
     return FRAMES if found == _FRAMES else OTHER
 
 
-@njit(cache=True)
+@compiled
 def parse(data: Any, at: int, fields: Any) -> None:
     """Read the message that begins at `at` of `data` (uint8) into `fields` ((12,) int64); what it lacks is `ABSENT`.
 
@@ -177,7 +176,7 @@ def parse(data: Any, at: int, fields: Any) -> None:
             at = skip(data, at)
 
 
-@njit(cache=True)
+@compiled
 def _read_optional(data: Any, at: int) -> tuple[int, int]:
     if data[at] == 0xC0:
         return ABSENT, at + 1

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from benchmarks.load.board import (
     ANSWERED,
@@ -26,6 +25,7 @@ from benchmarks.load.board import (
 )
 from benchmarks.load.board import DIALECT as DIALECT_AT
 from benchmarks.load.board import ECHO as ECHO_DIALECT
+from benchmarks.load.compiling import compiled
 from benchmarks.load.replies import (
     CODE_AT,
     ERROR,
@@ -50,7 +50,7 @@ from benchmarks.load.replies import (
 from benchmarks.load.replies import CODE_BYTES as CODE_BYTES_AT
 
 
-@njit(cache=True)
+@compiled
 def enqueue(board: Any, line: int) -> None:
     """Let a line send what it has due when its connection is next flushed."""
     if board.is_queued[line]:
@@ -65,7 +65,7 @@ def enqueue(board: Any, line: int) -> None:
     board.queue_next[line] = -1
 
 
-@njit(cache=True)
+@compiled
 def _finish_frames(board: Any, line: int, message: int, n: int, now_ns: int) -> None:
     """Take `n` frames off a message; with its last one it is done, and in a closed loop the next one is due."""
     board.n_left[message] -= n
@@ -82,7 +82,7 @@ def _finish_frames(board: Any, line: int, message: int, n: int, now_ns: int) -> 
         enqueue(board, line)
 
 
-@njit(cache=True)
+@compiled
 def settle(board: Any, session: int, seq: int, n: int, outcome: int, payload_at: int, now_ns: int, inbox: Any) -> None:
     """Note that frames `seq .. seq + n - 1` of a session were `ANSWERED`, with outputs of `fields`, or `DROPPED`."""
     line = board.session_line[session]
@@ -94,7 +94,7 @@ def settle(board: Any, session: int, seq: int, n: int, outcome: int, payload_at:
             at += 1
         if at == n_sent or board.seqs[place + at * width] > seq:
             board.gauges[N_STRAY] += n
-            break
+            return
         end = board.seqs[place + at * width] + n_each
         n_here = min(n, end - seq)
         message = board.first[line] + at
@@ -105,13 +105,13 @@ def settle(board: Any, session: int, seq: int, n: int, outcome: int, payload_at:
         if seq + n_here == end:
             board.seqs[place + at * width] = outcome
             at += 1
+        board.answered_to[session] = at
         _finish_frames(board, line, message, n_here, now_ns)
         seq += n_here
         n -= n_here
-    board.answered_to[session] = at
 
 
-@njit(cache=True)
+@compiled
 def _capture(board: Any, row: int, seq: int, n: int, payload_at: int, inbox: Any) -> int:
     size = board.captured.shape[2]
     for i in range(n):
@@ -126,7 +126,7 @@ def _capture(board: Any, row: int, seq: int, n: int, payload_at: int, inbox: Any
     return payload_at
 
 
-@njit(cache=True)
+@compiled
 def refuse(board: Any, session: int, seq: int, expected: int, now_ns: int) -> None:
     """Note an error that names a frame; the session's seq turns back to the one that the server waits for.
 
@@ -151,7 +151,7 @@ def refuse(board: Any, session: int, seq: int, expected: int, now_ns: int) -> No
     _finish_frames(board, line, message, n_each, now_ns)
 
 
-@njit(cache=True)
+@compiled
 def count_code(board: Any, at: int, n: int, inbox: Any) -> None:
     """Count an error by its code."""
     n = min(n, CODE_BYTES)
@@ -170,7 +170,7 @@ def count_code(board: Any, at: int, n: int, inbox: Any) -> None:
         board.gauges[N_CODES] += 1
 
 
-@njit(cache=True)
+@compiled
 def _take_columns(board: Any, connection: int, now_ns: int, inbox: Any) -> None:
     fields = board.fields
     n, handle_at, seq_at = fields[N_COLUMNS], fields[HANDLES_AT], fields[SEQS_AT]
@@ -185,7 +185,7 @@ def _take_columns(board: Any, connection: int, now_ns: int, inbox: Any) -> None:
             board.gauges[N_STRAY] += 1
 
 
-@njit(cache=True)
+@compiled
 def take(board: Any, connection: int, at: int, now_ns: int) -> None:
     """Take one message of the server, which begins at `at` of the connection's inbox."""
     inbox = board.inbox[connection]
@@ -218,7 +218,7 @@ def take(board: Any, connection: int, at: int, now_ns: int) -> None:
         board.gauges[N_OTHER] += 1
 
 
-@njit(cache=True)
+@compiled
 def _oldest(board: Any, session: int) -> int:
     line = board.session_line[session]
     at = board.answered_to[session]

@@ -105,14 +105,22 @@ class Sockets:
         self._send_buffer_bytes = send_buffer_bytes
         self.plugs: list[socket.socket] = []
         self.epoll = select.epoll()
-        for start in range(0, n, GROUP_SIZE):
-            self._open_group(min(GROUP_SIZE, n - start))
+        try:
+            for start in range(0, n, GROUP_SIZE):
+                self._open_group(min(GROUP_SIZE, n - start))
+        except BaseException:
+            self.close()
+            raise
         self.readers = [Reader(plug) for plug in self.plugs]
 
     def __enter__(self) -> Sockets:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close them all."""
         self.epoll.close()
         for plug in self.plugs:
             plug.close()
@@ -136,12 +144,14 @@ class Sockets:
             "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
             f"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{asked}\r\n"
         ).encode()
-        plugs = [_connected(address) for _ in range(n)]
+        plugs: list[socket.socket] = []
+        for _ in range(n):
+            plugs.append(_connected(address))
+            self.plugs.append(plugs[-1])
         for plug in plugs:
             if self._send_buffer_bytes:
                 plug.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._send_buffer_bytes)
             plug.sendall(hello)
-        self.plugs += plugs
         for plug in plugs:
             head = Reader(plug).head()
             if b" 101 " not in head.split(b"\r\n", 1)[0]:

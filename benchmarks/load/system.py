@@ -6,8 +6,10 @@ import platform
 from typing import Any
 
 import numpy as np
-from numba import njit, types
+from numba import types
 from numba.core.types import ExternalFunction
+
+from benchmarks.load.compiling import compiled
 
 clock_gettime: Any = ExternalFunction("clock_gettime", types.int32(types.int32, types.uintp))
 c_send: Any = ExternalFunction("send", types.intp(types.int32, types.uintp, types.uintp, types.int32))
@@ -27,7 +29,7 @@ as_int: Any = np.int64
 """Signed, whatever comes in: numba makes floats of signed and unsigned integers together."""
 
 
-@njit(cache=True)
+@compiled
 def clock_ns(stamp: Any) -> int:
     """The clock of `time.monotonic_ns`; `stamp` is (2,) int64 scratch."""
     clock_gettime(CLOCK_MONOTONIC, stamp.ctypes.data)
