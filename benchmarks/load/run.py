@@ -16,7 +16,6 @@ from benchmarks.load.board import ECHO, IS_CLOSED, IS_SENDING, RAW, STREAMRNN, B
 from benchmarks.load.packets import raw_packet
 from benchmarks.load.plan import Load, lines_of, schedule_of
 from benchmarks.load.sockets import Address, LoadError, Sockets, open_sessions
-from streamrnn.wire.codec import MSGPACK
 
 SLICE_NS = 250_000_000
 """How long the loop runs between looks at signals and at what `watch` sees."""
@@ -69,8 +68,7 @@ def play(load: Load, watch: Watch | None = None) -> Played:
         LoadError: the server cannot be reached, or refuses a session.
     """
     _compile()
-    protocol = None if load.dialect == "raw" else MSGPACK
-    with Sockets(Address.of(load.url), load.n_connections, protocol, load.send_buffer_bytes) as sockets:
+    with Sockets(Address.of(load.url), load.n_connections, load.send_buffer_bytes) as sockets:
         if load.dialect == "streamrnn":
             options = {"overload": load.overload, "window": load.queue_frames}
             opened = open_sessions(sockets, load.session_counts, load.model, options)

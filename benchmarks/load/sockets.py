@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from benchmarks.load.packets import CODEC, masked
 from streamrnn.wire import messages as m
+from streamrnn.wire.codec import MSGPACK
 
 GROUP_SIZE = 64
 """Connections opened at once: below the backlog of any server, else the kernel waits a second to try again."""
@@ -91,17 +92,15 @@ class Sockets:
     Args:
         address: of the server.
         n: how many.
-        protocol: the sub-protocol to ask for, or None.
         send_buffer_bytes: of each socket; 0: the system's.
 
     Raises:
         LoadError: the server does not take them.
     """
 
-    def __init__(self, address: Address, n: int, protocol: str | None, send_buffer_bytes: int = 0) -> None:
+    def __init__(self, address: Address, n: int, send_buffer_bytes: int = 0) -> None:
         _raise_file_limit(n + 64)
         self._address = address
-        self._protocol = protocol
         self._send_buffer_bytes = send_buffer_bytes
         self.plugs: list[socket.socket] = []
         self.epoll = select.epoll()
@@ -138,11 +137,11 @@ class Sockets:
 
     def _open_group(self, n: int) -> None:
         address = self._address
-        asked = f"Sec-WebSocket-Protocol: {self._protocol}\r\n" if self._protocol else ""
         hello = (
             f"GET {address.path} HTTP/1.1\r\nHost: {address.host}:{address.port}\r\n"
             "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-            f"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{asked}\r\n"
+            # Others leave the protocol out of their answer, and the echo wants it in the raw dialect too.
+            f"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: {MSGPACK}\r\n\r\n"
         ).encode()
         plugs: list[socket.socket] = []
         for _ in range(n):
