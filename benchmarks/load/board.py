@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +26,9 @@ MAX_CODES = 32
 CODE_BYTES = 48
 MAX_EVENTS = 32
 MAX_MESSAGE_BYTES = 1 << 20
-MANY_CONNECTIONS = 512
-SMALL_BUFFER_BYTES = 1 << 17
+MIN_MESSAGE_BYTES = 1 << 14
+BUFFERS_BYTES = 1 << 27
+"""What the inboxes of all connections take together, and their outboxes, as long as each is not too small."""
 
 Int64 = NDArray[np.int64]
 Int32 = NDArray[np.int32]
@@ -132,6 +133,18 @@ def _offsets(sizes: Int64) -> Int64:
     return np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
 
 
+def buffer_size(n_connections: int, packet_bytes: int) -> int:
+    """Bytes of the inbox, and of the outbox, of each connection: several messages fit, however large they are."""
+    return max(min(MAX_MESSAGE_BYTES, BUFFERS_BYTES // n_connections), MIN_MESSAGE_BYTES, 4 * packet_bytes)
+
+
+def touched(shape: Any, dtype: Any) -> Any:
+    """Zeros whose memory is there: a page that comes with the first write stops the loop while it is cleared."""
+    array = np.empty(shape, dtype)
+    array.fill(0)
+    return array
+
+
 def make_board(
     lines: Lines,
     plan: Schedule,
@@ -165,7 +178,7 @@ def make_board(
     counts = np.diff(plan.first)
     connection_of = np.full(max(fds) + 1, -1, np.int32)
     connection_of[list(fds)] = np.arange(n_connections)
-    buffer_bytes = MAX_MESSAGE_BYTES if n_connections <= MANY_CONNECTIONS else SMALL_BUFFER_BYTES
+    buffer_bytes = buffer_size(n_connections, max(len(packet.data) for packet in lines.packets))
     sessions, n_captured, output_size = capture
     capture_row = np.full(n_sessions, -1, np.int32)
     capture_row[list(sessions)] = np.arange(len(sessions))
@@ -173,6 +186,8 @@ def make_board(
     gauges[IS_CLOSED], gauges[IS_SENDING], gauges[DIALECT] = not len(plan.order), 1, dialect
     gauges[GIVE_UP_NS], gauges[MAX_UNANSWERED] = give_up_ns, max_unanswered
     n_messages = int(plan.first[-1])
+    # A closed loop has room for far more than it uses.
+    empty: Any = np.zeros if gauges[IS_CLOSED] else touched
     return Board(
         gauges=gauges,
         stamp=np.zeros(2, np.int64),
@@ -181,9 +196,9 @@ def make_board(
         epoll_fd=epoll_fd,
         fds=np.array(fds, np.int32),
         connection_of=connection_of,
-        inbox=np.zeros((n_connections, buffer_bytes), np.uint8),
+        inbox=touched((n_connections, buffer_bytes), np.uint8),
         n_inbox=np.zeros(n_connections, np.int64),
-        outbox=np.zeros((n_connections, buffer_bytes), np.uint8),
+        outbox=touched((n_connections, buffer_bytes), np.uint8),
         outbox_span=np.zeros((n_connections, 2), np.int64),
         is_blocked=np.zeros(n_connections, np.uint8),
         is_lost=np.zeros(n_connections, np.uint8),
@@ -218,11 +233,11 @@ def make_board(
         captured=np.full((max(1, len(sessions)), max(1, n_captured), max(1, output_size)), np.nan, np.float32),
         first=plan.first,
         due_ns=plan.due_ns,
-        sent_ns=np.zeros(n_messages, np.int64),
-        done_ns=np.zeros(n_messages, np.int64),
-        n_left=np.zeros(n_messages, np.int32),
-        n_bad=np.zeros(n_messages, np.int32),
-        was_blocked=np.zeros(n_messages, np.uint8),
+        sent_ns=empty(n_messages, np.int64),
+        done_ns=empty(n_messages, np.int64),
+        n_left=empty(n_messages, np.int32),
+        n_bad=empty(n_messages, np.int32),
+        was_blocked=empty(n_messages, np.uint8),
         seq_first=_offsets(counts * width),
         seqs=np.full(int((counts * width).sum()), UNSENT, np.int32),
         codes=np.zeros((MAX_CODES, CODE_BYTES), np.uint8),

@@ -8,7 +8,18 @@ import numpy as np
 import pytest
 
 from benchmarks.load import loop
-from benchmarks.load.board import ANSWERED, DROPPED, IS_SENDING, N_CODES, N_OTHER, N_STRAY, REFUSED, UNDER_WAY, UNSENT
+from benchmarks.load.board import (
+    ANSWERED,
+    DROPPED,
+    IS_SENDING,
+    N_CODES,
+    N_OTHER,
+    N_STRAY,
+    REFUSED,
+    UNDER_WAY,
+    UNSENT,
+    buffer_size,
+)
 from benchmarks.load.figures import codes_of, figures_of
 from benchmarks.load.packets import base_rows, frames_of
 from benchmarks.load.plan import Load
@@ -293,3 +304,10 @@ def test_a_closed_loop_sends_the_next_when_one_is_answered():
 def test_what_cannot_be_run_is_refused(fields):
     with pytest.raises(LoadError, match="expected"):
         Load(**fields)
+
+
+def test_a_message_fits_its_buffers_however_many_connections_there_are():
+    for n_connections in (1, 128, 3000, 16384):
+        for packet_bytes in (300, 40_000, 1 << 20):
+            assert buffer_size(n_connections, packet_bytes) >= 4 * packet_bytes
+    assert 16384 * buffer_size(16384, 300) <= 1 << 28
