@@ -38,6 +38,8 @@ SPIN_NS = 2_000_000
 """Nearer than this to a send time the loop spins: the timeout of epoll is too coarse."""
 RETRY_AFTER_NS = 20_000
 """How often a socket that took no more bytes is tried again."""
+READ_BYTES = 1 << 16
+"""Most that is read at once, so that a flood of answers holds up no send."""
 
 
 @compiled
@@ -208,7 +210,8 @@ def receive(board: Any, connection: int) -> None:
     """Read once from a connection and take what came."""
     have = board.n_inbox[connection]
     start = board.inbox[connection].ctypes.data + np.uint64(have)
-    n = c_recv(board.fds[connection], start, np.uint64(board.inbox.shape[1] - have), RECV_FLAGS)
+    n_room = min(READ_BYTES, board.inbox.shape[1] - have)
+    n = c_recv(board.fds[connection], start, np.uint64(n_room), RECV_FLAGS)
     if n == 0:
         _lose(board, connection)
     if n <= 0:
@@ -297,5 +300,7 @@ def play(board: Any, until_ns: int) -> None:
             span = board.outbox_span[connection]
             if board.queue_head[connection] >= 0 or span[0] < span[1]:
                 flush(board, connection)
+            if gauges[IS_SENDING]:
+                call_due(board, clock_ns(board.stamp))
         if begin_ns:
             gauges[BUSY_NS] += clock_ns(board.stamp) - begin_ns
