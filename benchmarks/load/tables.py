@@ -60,7 +60,7 @@ def remarks(figures: Mapping[str, Any]) -> list[str]:
         said.append(f"{late['n_blocked_by_server']:,} messages waited because the server did not read, or answer")
     if frames["due"] > frames["sent"]:
         said.append(
-            f"{frames['due'] - frames['sent']:,} frames were not sent: the server did not read, or answer, in time"
+            f"{frames['due'] - frames['sent']:,} frames were not sent in time: the server did not read or answer"
         )
     if generator["is_late"]:
         said.append("THE GENERATOR ITSELF WAS LATE: these latencies are not the server's")
