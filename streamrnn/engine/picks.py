@@ -1,4 +1,4 @@
-"""What is picked from the sessions' own queues for one kernel call: a run of frames of one, or a frame of each of many."""
+"""What is picked from sessions' own queues for one kernel call: a run of frames of one, or as many of each of some."""
 
 from __future__ import annotations
 

@@ -106,6 +106,7 @@ class Session:
 
     @n_pending.setter
     def n_pending(self, n: int) -> None:
+        """So many frames are pending from here on."""
         self.lane.arena.pending[self.slot] = n
 
     @property
@@ -115,6 +116,7 @@ class Session:
 
     @last_push_ns.setter
     def last_push_ns(self, now_ns: int) -> None:
+        """It was pushed to just now."""
         self.lane.arena.pushes[self.slot] = now_ns
 
     @property

@@ -1,4 +1,4 @@
-"""Groups: columns of many sessions beside lone frames and chunks; whoever looks, each session's frames stay in order."""
+"""Groups: columns of many sessions beside lone frames and chunks; each session's frames stay in order."""
 
 from __future__ import annotations
 
@@ -217,7 +217,7 @@ def test_columns_that_wait_follow_a_session_to_a_newer_version():
     assert push_group(engine, group, frames)
     newer = random_model("gru", 3, 5, seed=9)
     engine.replace_model("m", newer, live="reset")
-    ys = {output.session: output.ys[0] for _ in range(2) for output in engine.tick()}
+    ys = {output.session: output.ys[0] for _ in range(3) for output in engine.tick()}
     other = Engine(LIMITS)
     other.add_model("m", newer)
     for session, frame in zip(sessions, frames, strict=True):
