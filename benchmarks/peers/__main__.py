@@ -1,10 +1,16 @@
 """Our server, a bare echo and other servers of the same network under the same load: `python -m benchmarks.peers`.
 
-FastAPI on uvicorn (uvloop, httptools, the faster of its websocket implementations) with onnxruntime or PyTorch called for
-every message, and with a micro-batcher of 10 ms before onnxruntime; each as its users write it, on one thread, its outputs
-checked against the embedded engine before it is timed. All servers run at once on one core, the generator
-(`benchmarks.load`) has the other; rounds of all of them alternate. One session a connection, one frame a message. Writes
-`results/peers.json`, `peers.md` and `peers.svg`.
+FastAPI on uvicorn (uvloop, httptools, the faster of its websocket implementations) with onnxruntime or PyTorch called
+for every message, and with a micro-batcher of 10 ms before onnxruntime; each as its users write it, on one thread, its
+outputs checked against the embedded engine before it is timed. All servers run at once on one core, the generator
+(`benchmarks.load`) has the other; rounds of all of them alternate. One session a connection, one frame a message.
+
+CPU is the server's own; `ours x` and `x ours` are ratios within each round. A mark `!` stands where the generator was
+busy for more than nine tenths of its time or sent later than a millisecond: then it is the limit. A frame is missed
+when its answer comes later than 10 ms after its intended send time, or not at all. A server that does not keep up (p99
+of 100 ms, or frames unanswered after two more seconds) is not tried with more sessions.
+
+Writes `results/peers.json`, `peers.md` and `peers.svg`.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ CONTENDERS = {
     "echo": Contender("bare echo", "raw", _echo, is_echo=True),
     "onnxruntime": Contender("FastAPI + onnxruntime", "raw", _peer("onnxruntime")),
     "torch": Contender("FastAPI + torch", "raw", _peer("torch")),
-    "batching": Contender("micro-batches of 10 ms", "raw", _peer("batching")),
+    "batching": Contender("micro-batcher", "raw", _peer("batching")),
 }
 
 

@@ -54,19 +54,18 @@ def settle(pid: int) -> None:
 
 
 def played(running: Running, load: Load) -> Figures:
-    """The figures of one round; `server_cpu_us` is CPU time of a frame, without that of opening connections."""
+    """The figures of one round; `server_cpu_us` is CPU time of a frame, from the end of the warm start to the last."""
     looks: list[tuple[float, int]] = []
 
     def look(elapsed_s: float) -> None:
-        if load.warm_s <= elapsed_s <= load.total_s + 0.1:
+        if elapsed_s >= load.warm_s:
             looks.append((elapsed_s, cpu_ns(running.pid)))
 
     run = play(load, look)
-    (from_s, from_ns), (until_s, until_ns) = looks[0], looks[-1]
-    done_s = (run.board.done_ns - run.start_ns) / 1e9
-    n_done = int(np.count_nonzero((done_s >= from_s) & (done_s < until_s)))
+    begin_s, begin_ns = looks[0]
+    n_done = int(np.count_nonzero(run.board.done_ns >= run.start_ns + begin_s * 1e9))
     settle(running.pid)
-    return {**figures_of(run), "server_cpu_us": (until_ns - from_ns) / 1e3 / max(n_done, 1)}
+    return {**figures_of(run), "server_cpu_us": (looks[-1][1] - begin_ns) / 1e3 / max(n_done, 1)}
 
 
 def rounds(runnings: Sequence[Running], n_rounds: int, load_of: Callable[[Running], Load]) -> dict[str, list[Figures]]:

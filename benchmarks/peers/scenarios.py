@@ -96,7 +96,11 @@ def _cpu_us(row: Figures) -> float:
 
 
 def _latency_us(row: Figures, percentile: str) -> float:
-    return float(row["latency_us"][percentile]) if row["latency_us"] else float("inf")
+    return float(row["latency_us"][percentile]) if row["latency_us"] else GRACE_S * 1e6  # none came; at least so long
+
+
+def _miss_share(row: Figures) -> float:
+    return float(row["n_deadline_misses"] / row["frames"]["due"]) + _unanswered_share(row)
 
 
 def _unanswered_share(row: Figures) -> float:

@@ -13,15 +13,6 @@ WEBSOCKETS = ("websockets-sansio", "wsproto")
 """Implementations in uvicorn, the faster one first; a third is deprecated, and no faster."""
 
 
-class Server(uvicorn.Server):
-    """Says when it is ready."""
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        assert sockets is not None
-        print(f"port {sockets[0].getsockname()[1]}", "ready", sep="\n", flush=True)
-
-
 def main() -> None:
     """Serve until stopped: uvloop, httptools, no compression, no access log."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peers.server", description=__doc__)
@@ -40,7 +31,8 @@ def main() -> None:
         timeout_graceful_shutdown=1,
     )
     plug = socket.create_server(("127.0.0.1", 0), backlog=2048)
-    Server(config).run([plug])
+    print(f"port {plug.getsockname()[1]}", "ready", sep="\n", flush=True)  # who connects now waits in the backlog
+    uvicorn.Server(config).run([plug])
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ def tables_of(figures: Mapping[str, Any]) -> list[Table]:
 
 def closed_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     """As fast as each server answers."""
-    columns = ["connections, server", "frames/s", "ours is x times (quartiles)", "server CPU us a frame"]
+    columns = ["connections, server", "frames/s", "ours x (quartiles)", "CPU us a frame"]
     columns += ["x ours (quartiles)", "p50 us", "p99 us", "generator busy"]
     return Table(
         "Closed loop: one frame under way on each connection",
@@ -46,8 +46,8 @@ def closed_table(rows: Sequence[Mapping[str, Any]]) -> Table:
 
 def open_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     """What each server makes of a given rate, until it cannot keep up."""
-    columns = ["sessions, server", "offered/s", "answered/s", "p50 us", "p99 us", "missed 10 ms", "unanswered"]
-    columns += ["server CPU us a frame", "sends late, p99 us", "keeps up"]
+    columns = ["sessions, server", "offered/s", "answered/s", "p50 us", "p99 us", "missed", "unanswered"]
+    columns += ["CPU us a frame", "sent late us", "keeps up"]
     return Table(
         f"Open loop: sessions at {HZ:g} Hz, latency from the intended send time",
         columns,
