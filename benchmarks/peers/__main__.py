@@ -83,7 +83,7 @@ def main() -> None:
     if aim:
         print(aim)
     if told.only is None:
-        about = f"{__doc__ or ''}\n\n{aim or ''}"
+        about = "\n\n".join(text.strip() for text in (__doc__ or "", aim or ""))
         paths = (
             report.write("peers", figures),
             report.write_page("peers", f"Servers of {figures['net']}", about, made, "peers.svg"),

@@ -48,6 +48,8 @@ def draw(figures: Mapping[str, Any], path: Path) -> Path:
         ylabel="frames/s, the server on one core",
         title="Throughput against sessions",
     )
+    _ticks(left, [row["offered_frames_s"]["median"] for row in figures["open"]])
+    _ticks(right, [row["n_connections"] for row in figures["closed"]])
     for axes in (left, right):
         axes.legend(loc="best", fontsize=8)
         axes.grid(alpha=0.2)
@@ -55,6 +57,13 @@ def draw(figures: Mapping[str, Any], path: Path) -> Path:
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)
     return path
+
+
+def _ticks(axes: Axes, loads: Sequence[float]) -> None:
+    """The loads themselves, instead of powers of ten."""
+    ticks = sorted(set(loads))
+    axes.set_xticks(ticks, [f"{load:,.0f}" for load in ticks])
+    axes.set_xticks([], minor=True)
 
 
 def of(rows: Sequence[Mapping[str, Any]], name: str) -> list[Mapping[str, Any]]:
