@@ -1,6 +1,7 @@
 """The floor under a served frame: a bare echo on the same loop, and nothing else.
 
-Each binary message is answered with its own first bytes, as many as the server's `output` message has. Two ways in:
+Each binary message is answered with its own first bytes, as many as the server's answer has, filled up with zeros where
+it is shorter. Two ways in:
 `library` reads every message with the Sans-I/O protocol of `websockets`, `splitter` cuts plain ones before it, as the
 server does. Run as `python -m benchmarks.echo PORT_FILE N_BYTES KIND`; the port is written to PORT_FILE.
 """
@@ -52,9 +53,12 @@ class Echo(asyncio.Protocol):
             if type(part) is bytes:
                 self._feed_library(part)
             else:
-                replies.append(header(FIN_BINARY, self.n_bytes) + bytes(part[1])[: self.n_bytes])
+                replies.append(self._answer(bytes(part[1])))
         if replies:
             self._transport.write(b"".join(replies))
+
+    def _answer(self, message: bytes) -> bytes:
+        return header(FIN_BINARY, self.n_bytes) + message[: self.n_bytes].ljust(self.n_bytes, b"\0")
 
     def _feed_library(self, chunk: bytes) -> None:
         ws = self._ws
@@ -63,7 +67,7 @@ class Echo(asyncio.Protocol):
         for event in ws.events_received():
             if isinstance(event, Frame):
                 if event.opcode is Opcode.BINARY:
-                    replies.append(header(FIN_BINARY, self.n_bytes) + event.data[: self.n_bytes])
+                    replies.append(self._answer(bytes(event.data)))
             elif isinstance(event, Request):
                 ws.send_response(ws.accept(event))
                 self._splitter = Splitter(MAX_SIZE) if self.is_split else None

@@ -16,7 +16,8 @@ UNSENT, ANSWERED, REFUSED, DROPPED = -1, -2, -3, -4
 """Marks in `seqs` of frames that are not under way."""
 
 N_GAUGES = 16
-POSITION, IS_CLOSED, IS_SENDING, UNDER_WAY, BUSY_NS, N_STRAY, N_OTHER, N_CODES, DIALECT, N_BLOCKED, RETRY_NS = range(11)
+POSITION, IS_CLOSED, IS_SENDING, UNDER_WAY, BUSY_NS, N_STRAY, N_OTHER, N_CODES = range(8)
+DIALECT, N_BLOCKED, RETRY_NS, GIVE_UP_NS, MAX_UNANSWERED = range(8, 13)
 """Places in `gauges`."""
 STREAMRNN, RAW, ECHO = range(3)
 """Dialects: our messages, bare float32, and our messages sent back by an echo."""
@@ -73,6 +74,10 @@ class Board(NamedTuple):
     is_queued: Bytes
     n_due: Int64
     n_sent: Int64
+    n_settled: Int64
+    """Messages that are answered in full, or were never sent."""
+    is_held: Bytes
+    """Lines that wait for answers before they send more."""
     packets: Bytes
     packet_first: Int64
     seq_at: Int64
@@ -102,7 +107,7 @@ class Board(NamedTuple):
     n_bad: Int32
     """Frames of a message that got no output."""
     was_blocked: Bytes
-    """Messages that waited for the server to read."""
+    """Messages that waited for the server to read or to answer."""
 
     # frames
     seq_first: Int64
@@ -135,6 +140,8 @@ def make_board(
     dialect: int,
     capture: tuple[Sequence[int], int, int] = ((), 0, 0),
     n_tokens: int = 0,
+    give_up_ns: int = 0,
+    max_unanswered: int = 0,
 ) -> Board:
     """Lay out the arrays of one run.
 
@@ -146,6 +153,8 @@ def make_board(
         dialect: `STREAMRNN`, `RAW` or `ECHO`.
         capture: sessions whose outputs are kept, of how many frames, of what size.
         n_tokens: of an input of tokens, else 0.
+        give_up_ns: how long after its time a message is not sent any more; 0: it is sent, however late.
+        max_unanswered: messages of a line that it leaves unanswered; 0: any number.
     """
     n_lines, n_connections = len(lines.packets), len(fds)
     connections = np.array(lines.connections, np.int32)
@@ -162,6 +171,7 @@ def make_board(
     capture_row[list(sessions)] = np.arange(len(sessions))
     gauges = np.zeros(N_GAUGES, np.int64)
     gauges[IS_CLOSED], gauges[IS_SENDING], gauges[DIALECT] = not len(plan.order), 1, dialect
+    gauges[GIVE_UP_NS], gauges[MAX_UNANSWERED] = give_up_ns, max_unanswered
     n_messages = int(plan.first[-1])
     return Board(
         gauges=gauges,
@@ -190,6 +200,8 @@ def make_board(
         is_queued=np.zeros(n_lines, np.uint8),
         n_due=np.zeros(n_lines, np.int64),
         n_sent=np.zeros(n_lines, np.int64),
+        n_settled=np.zeros(n_lines, np.int64),
+        is_held=np.zeros(n_lines, np.uint8),
         packets=np.frombuffer(b"".join(packet.data for packet in lines.packets), np.uint8).copy(),
         packet_first=_offsets(np.array([len(packet.data) for packet in lines.packets], np.int64)),
         seq_at=np.array([packet.seq_at for packet in lines.packets], np.int64),

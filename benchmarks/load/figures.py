@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -162,4 +163,23 @@ def figures_of(played: Played, from_s: float | None = None, until_s: float | Non
         },
         "seconds": outcome.seconds(),
         "histogram": histogram(outcome.latencies_ns).encode().decode() if len(outcome.latencies_ns) else None,
+    }
+
+
+def merged(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Figures of runs of the same load together: counts added, and percentiles of all their latencies."""
+    hist = HdrHistogram(1, MAX_NS, 3)
+    for part in parts:
+        if part["histogram"]:
+            hist.decode_and_add(part["histogram"])
+    duration_s = sum(part["duration_s"] for part in parts)
+    frames = {name: sum(part["frames"][name] for part in parts) for name in parts[0]["frames"]}
+    latency = {f"p{p:g}": hist.get_value_at_percentile(p) / 1e3 for p in PERCENTILES}
+    return {
+        "duration_s": duration_s,
+        "achieved_frames_s": frames["answered"] / duration_s,
+        "frames": frames,
+        "latency_us": {**latency, "max": hist.get_max_value() / 1e3} if hist.get_total_count() else None,
+        "n_deadline_misses": sum(part["n_deadline_misses"] for part in parts),
+        "histogram": hist.encode().decode(),
     }

@@ -9,9 +9,11 @@ from numba import njit
 
 from benchmarks.load.board import (
     BUSY_NS,
+    GIVE_UP_NS,
     IS_CLOSED,
     IS_SENDING,
     MAX_EVENTS,
+    MAX_UNANSWERED,
     N_BLOCKED,
     N_OTHER,
     POSITION,
@@ -70,19 +72,39 @@ def write_message(board: Any, line: int, out: Any, at: int, now_ns: int) -> int:
 
 
 @njit(cache=True)
+def _may_send(board: Any, line: int, now_ns: int) -> bool:
+    """Whether the line has a message to send now; those that are too late are left out first."""
+    limit, give_up_ns = board.gauges[MAX_UNANSWERED], board.gauges[GIVE_UP_NS]
+    if give_up_ns and not board.gauges[IS_CLOSED]:
+        while board.n_sent[line] < board.n_due[line]:
+            if now_ns - board.due_ns[board.first[line] + board.n_sent[line]] <= give_up_ns:
+                break
+            board.n_sent[line] += 1
+            board.n_settled[line] += 1
+    if board.n_sent[line] == board.n_due[line]:
+        return False
+    if limit and board.n_sent[line] - board.n_settled[line] >= limit:
+        board.is_held[line] = 1
+        return False
+    return True
+
+
+@njit(cache=True)
 def _fill(board: Any, connection: int, now_ns: int) -> None:
     """Write messages of the connection's lines to its empty outbox, as many as are due and fit."""
     out = board.outbox[connection]
     at = 0
     line = board.queue_head[connection]
-    was_blocked = board.is_blocked[connection]
     while line >= 0:
         n_bytes = board.packet_first[line + 1] - board.packet_first[line]
-        while board.n_sent[line] < board.n_due[line] and at + n_bytes <= len(out):
-            board.was_blocked[board.first[line] + board.n_sent[line]] = was_blocked
+        while _may_send(board, line, now_ns) and at + n_bytes <= len(out):
+            message = board.first[line] + board.n_sent[line]
+            board.was_blocked[message] = board.is_blocked[connection] | board.is_held[line]
             at = write_message(board, line, out, at, now_ns)
-        if board.n_sent[line] < board.n_due[line]:
+        if _may_send(board, line, now_ns):
             break
+        if board.n_sent[line] == board.n_due[line]:
+            board.is_held[line] = 0
         board.is_queued[line] = 0
         line = board.queue_next[line]
     board.queue_head[connection] = line

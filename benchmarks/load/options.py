@@ -36,6 +36,9 @@ def parser() -> argparse.ArgumentParser:
     add("--dialect", choices=("streamrnn", "raw"), default=base.dialect, help="raw: float32 in, float32 out")
     add("--input-size", type=int, default=0, help="raw dialect: values of a frame")
     add("--output-size", type=int, default=0, help="raw dialect: values of an output")
+    add("--give-up-ms", type=float, default=0.0, help="leave out what could not be sent for so long; 0: never")
+    add("--max-unanswered", type=int, default=0, metavar="N", help="messages of a session, open loop; 0: any number")
+    add("--send-buffer", type=int, default=0, metavar="BYTES", help="of each socket; 0: the system's")
     add("--overload", choices=("reject", "drop_oldest", "skip_output"), default=base.overload, help="asked at open")
     add("--queue", type=int, metavar="N", help="frames of a session that may wait, asked at open")
     add("--deadline-ms", type=float, default=base.deadline_ms, help="later answers count as misses")
@@ -70,6 +73,9 @@ def load_of(told: argparse.Namespace) -> Load:
         duration_s=told.duration,
         warm_s=told.warm,
         grace_s=told.grace,
+        give_up_ms=told.give_up_ms,
+        max_unanswered=told.max_unanswered,
+        send_buffer_bytes=told.send_buffer,
         dialect=told.dialect,
         overload=told.overload,
         queue_frames=told.queue,

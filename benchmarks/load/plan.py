@@ -35,6 +35,9 @@ class Load:
         window: messages under way on each line, in the closed loop.
         warm_s: time at the start that no figure counts.
         grace_s: how long answers are waited for at the end.
+        give_up_ms: a message that could not be sent for so long is left out; 0: it is sent, however late.
+        max_unanswered: messages that a line leaves unanswered; later ones wait, until they are given up; 0: any.
+        send_buffer_bytes: of each socket; 0: the system's.
         dialect: `echo` sends our messages to a bare echo.
         overload, queue_frames: what `open` asks for; None: what the server says.
         input_size, output_size: where the server does not tell them.
@@ -53,6 +56,7 @@ class Load:
     duration_s: float = 10.0
     warm_s: float = 1.0
     grace_s: float = 5.0
+    give_up_ms: float = 0.0
     dialect: Dialect = "streamrnn"
     overload: Literal["reject", "drop_oldest", "skip_output"] = "reject"
     queue_frames: int | None = None
@@ -60,6 +64,8 @@ class Load:
     output_size: int = 0
     n_tokens: int = 0
     deadline_ms: float = 10.0
+    send_buffer_bytes: int = 0
+    max_unanswered: int = 0
     seed: int = 0
     model_file: Path | None = None
     n_checked_frames: int = 0

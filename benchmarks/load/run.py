@@ -70,7 +70,7 @@ def play(load: Load, watch: Watch | None = None) -> Played:
     """
     _compile()
     protocol = None if load.dialect == "raw" else MSGPACK
-    with Sockets(Address.of(load.url), load.n_connections, protocol) as sockets:
+    with Sockets(Address.of(load.url), load.n_connections, protocol, load.send_buffer_bytes) as sockets:
         if load.dialect == "streamrnn":
             options = {"overload": load.overload, "window": load.queue_frames}
             opened = open_sessions(sockets, load.session_counts, load.model, options)
@@ -81,7 +81,15 @@ def play(load: Load, watch: Watch | None = None) -> Played:
         capture = (sampled, load.n_checked_frames, load.output_size)
         lines, plan = lines_of(load), schedule_of(load)
         board = make_board(
-            lines, plan, sockets.fds, sockets.epoll.fileno(), DIALECTS[load.dialect], capture, load.n_tokens
+            lines,
+            plan,
+            sockets.fds,
+            sockets.epoll.fileno(),
+            DIALECTS[load.dialect],
+            capture,
+            load.n_tokens,
+            int(load.give_up_ms * 1e6),
+            load.max_unanswered,
         )
         sockets.arm()
         return _timed(load, board, watch, sampled)

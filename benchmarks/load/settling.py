@@ -73,6 +73,9 @@ def _finish_frames(board: Any, line: int, message: int, n: int, now_ns: int) -> 
         return
     board.done_ns[message] = now_ns
     board.gauges[UNDER_WAY] -= 1
+    board.n_settled[line] += 1
+    if board.is_held[line]:
+        enqueue(board, line)
     is_going_on = board.gauges[IS_CLOSED] and board.gauges[IS_SENDING]
     if is_going_on and board.first[line] + board.n_due[line] < board.first[line + 1]:
         board.n_due[line] += 1

@@ -92,15 +92,17 @@ class Sockets:
         address: of the server.
         n: how many.
         protocol: the sub-protocol to ask for, or None.
+        send_buffer_bytes: of each socket; 0: the system's.
 
     Raises:
         LoadError: the server does not take them.
     """
 
-    def __init__(self, address: Address, n: int, protocol: str | None) -> None:
+    def __init__(self, address: Address, n: int, protocol: str | None, send_buffer_bytes: int = 0) -> None:
         _raise_file_limit(n + 64)
         self._address = address
         self._protocol = protocol
+        self._send_buffer_bytes = send_buffer_bytes
         self.plugs: list[socket.socket] = []
         self.epoll = select.epoll()
         for start in range(0, n, GROUP_SIZE):
@@ -136,6 +138,8 @@ class Sockets:
         ).encode()
         plugs = [_connected(address) for _ in range(n)]
         for plug in plugs:
+            if self._send_buffer_bytes:
+                plug.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._send_buffer_bytes)
             plug.sendall(hello)
         self.plugs += plugs
         for plug in plugs:

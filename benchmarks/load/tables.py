@@ -58,6 +58,8 @@ def remarks(figures: Mapping[str, Any]) -> list[str]:
     )
     if late and late["n_blocked_by_server"]:
         said.append(f"{late['n_blocked_by_server']:,} messages waited because the server did not read")
+    if frames["due"] > frames["sent"]:
+        said.append(f"{frames['due'] - frames['sent']:,} frames were not sent: the server did not read in time")
     if generator["is_late"]:
         said.append("THE GENERATOR ITSELF WAS LATE: these latencies are not the server's")
     if generator["busy_share"] > 0.9:
