@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
@@ -17,12 +18,17 @@ import uvloop
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
+from websockets.typing import Subprotocol
 
 from streamrnn.server.connection import FIN_BINARY, header
 from streamrnn.server.front import select_protocol
 from streamrnn.server.splitter import Splitter
 
 MAX_SIZE = 4 * 1024 * 1024
+
+
+def _select(ws: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+    return select_protocol(ws, offered) if offered else None  # raw messages have no name to offer
 
 
 class Echo(asyncio.Protocol):
@@ -34,7 +40,7 @@ class Echo(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start a connection."""
         self._transport = cast(asyncio.Transport, transport)
-        self._ws = ServerProtocol(select_subprotocol=select_protocol, max_size=MAX_SIZE)
+        self._ws = ServerProtocol(select_subprotocol=_select, max_size=MAX_SIZE)
         self._splitter: Splitter | None = None
 
     def data_received(self, chunk: bytes) -> None:

@@ -64,7 +64,8 @@ def make_model(net: Net, output_size: int | None = None, seed: int = 0) -> Model
     return Model(Spec(tuple(nodes), nodes[-1].name), tensors)
 
 
-def _onnx_gates(tensor: Array, kind: str) -> Array:
+def onnx_gates(tensor: Array, kind: str) -> Array:
+    """The rows of a weight tensor, gates in the order of ONNX instead of PyTorch's."""
     gates = np.split(tensor, N_GATES[kind])
     return np.concatenate([gates[i] for i in ONNX_ORDER[kind]])
 
@@ -85,7 +86,7 @@ def onnx_graph(net: Net, model: Model, n_frames: int, n_sessions: int) -> bytes:
     nodes, value = [], "x"
     for i in range(net.n_layers):
         w, r, b_x, b_h = (
-            _onnx_gates(model.tensors[f"cell{i}.{short}"], net.kind)
+            onnx_gates(model.tensors[f"cell{i}.{short}"], net.kind)
             for short in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         )
         for name, array in ((f"W{i}", w), (f"R{i}", r), (f"B{i}", np.concatenate([b_x, b_h]))):

@@ -18,7 +18,7 @@ from rich.console import Console
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = (
     *("streamrnn", "numpy", "numba", "llvmlite", "websockets", "uvloop", "msgspec"),
-    *("onnxruntime", "openvino", "torch"),
+    *("onnxruntime", "openvino", "torch", "fastapi", "uvicorn"),
 )
 
 
@@ -96,7 +96,7 @@ def write_page(name: str, title: str, about: str, tables: Sequence[Table], plot:
         f"# {title}",
         about.strip(),
         f"`{facts['command']}` on {facts['cpu']}, {facts['system']}, Python {facts['python']}; {packages}.",
-        f"![roofline]({plot})",
+        f"![plot]({plot})",
     ]
     for table in tables:
         lines = [table.columns, ["---" if i == 0 else "--:" for i in range(len(table.columns))], *table.rows]
