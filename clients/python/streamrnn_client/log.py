@@ -18,7 +18,7 @@ class Log:
     """Entries from `first_seq` on: the lowest state from which they bring a session up to date.
 
     With `base`, a rollback that was applied and is not durable, they do so from any state. `is_torn`: such a rollback
-    was forgotten, so that only the very state that was left will do.
+    was forgotten, so that only the very state that was left will do. `reserve_bytes` of its room are taken elsewhere.
     """
 
     def __init__(self, first_seq: int, max_bytes: int, period_us: int = 0) -> None:
@@ -27,6 +27,7 @@ class Log:
         self.base: PendingAsk | None = None
         self.is_torn = False
         self.n_forgotten = 0
+        self.reserve_bytes = 0
         self._max_bytes = max_bytes
         self._period_us = period_us
         self._n_bytes = 0
@@ -128,8 +129,12 @@ class Log:
 
     def _can_go(self, head: Entry, durable_seq: int) -> bool:
         if isinstance(head, Kept):
-            return head.is_answered and (head.end <= durable_seq + 1 or self._n_bytes > self._max_bytes)
-        return head.done and (self._is_spent(head, durable_seq) or self._n_bytes > self._max_bytes)
+            return head.is_answered and (head.end <= durable_seq + 1 or self._is_full)
+        return head.done and (self._is_spent(head, durable_seq) or self._is_full)
+
+    @property
+    def _is_full(self) -> bool:
+        return self._n_bytes + self.reserve_bytes > self._max_bytes
 
     def _is_spent(self, head: Entry, durable_seq: int) -> bool:
         if isinstance(head, Kept):
