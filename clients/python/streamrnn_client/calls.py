@@ -90,12 +90,15 @@ class Calls:
         Args:
             time_us: when the first was sampled, where the session has a `gap` policy; the others are a period apart.
         """
+        return self.chunk(ledger, b"".join(payloads), len(payloads), time_us)
+
+    def chunk(self, ledger: Ledger, payload: bytes, n: int, time_us: int | None = None) -> PendingFrames:
+        """As `frames`, of `n` frames in one payload."""
         ledger.check_live()
         ledger.check_turn()
         self._check_usable()
-        self._check_count(len(payloads))
+        self._check_count(n)
         time_us = ledger.checked_time(time_us)
-        payload, n = b"".join(payloads), len(payloads)
         encoded = self._encoded(m.Frame(ledger.handle, ledger.next_seq, payload, n, time_us))
         pending = ledger.take(payload, n, time_us)
         if not ledger.course.unsent:  # else it waits there, behind others or alone
