@@ -105,6 +105,7 @@ class Books:
 
     @next_seq.setter
     def next_seq(self, seq: int) -> None:
+        """The next frame will carry that one."""
         self.alone()
         self._next_seq = seq
 
@@ -116,6 +117,7 @@ class Books:
 
     @answered_seq.setter
     def answered_seq(self, seq: int) -> None:
+        """All up to it are answered."""
         self.alone()
         self._answered_seq = seq
 
@@ -127,6 +129,7 @@ class Books:
 
     @durable_seq.setter
     def durable_seq(self, seq: int) -> None:
+        """The state after it is in the store."""
         self.alone()
         self._durable_seq = seq
 
@@ -139,6 +142,7 @@ class Books:
 
     @n_answered.setter
     def n_answered(self, n: int) -> None:
+        """So many are."""
         self.alone()
         self._n_answered = n
 

@@ -16,8 +16,8 @@ from streamrnn_client.layout import Layout
 from streamrnn_client.ledger import Ledger
 from streamrnn_client.pending import Kept, Pending, PendingFrames
 
-RESERVE = 4
-"""One of so many parts of what a session may keep is kept here before it is handed to the session."""
+MAX_ROUNDS = 64
+"""Most answered rounds that are kept here: then the sessions get them, which takes a while for all at once."""
 
 
 class Lockstep:
@@ -53,12 +53,11 @@ class Lockstep:
         self._n_gone = self._n_durable = 0
         self._is_kept = any(ledger.is_kept for ledger in ledgers)
         self._has_acks = True
-        reserve_bytes = max_replay_bytes // RESERVE
-        self._max_rounds = max(1, reserve_bytes // self._row_bytes)
+        self._max_rounds = max(1, min(MAX_ROUNDS, max_replay_bytes // self._row_bytes))
         # No larger than the messages that the server takes already.
         self._chunk = min(max_chunk_frames, len(ledgers), *self._queues())
         for place, ledger in enumerate(ledgers):
-            ledger.enter(self, place, reserve_bytes)
+            ledger.enter(self, place, self._max_rounds * self._row_bytes)
 
     # ---- what may be looked at
 

@@ -95,17 +95,17 @@ class Log:
         """The line of `base` is durable: its seqs say again where the server is."""
         self.base, self.is_torn = None, False
 
-    def behind(self, next_seq: int) -> list[Entry]:
-        """What a session that stands before frame `next_seq` has to be sent."""
+    def behind(self, next_seq: int, limit: int) -> list[Entry]:
+        """What a session that stands before `next_seq` has to be sent; of answered frames at most `limit` at once."""
         due: list[Entry] = []
         for entry in self.entries:
             if isinstance(entry, PendingAsk):
                 if not entry.done or entry is self.base or (_is_reset(entry) and self._is_ahead(entry, next_seq)):
                     due.append(entry)
             elif self._is_ahead(entry, next_seq):
-                due.append(entry)
+                due += entry.pieces(limit, self._period_us)
             elif entry.end > next_seq:
-                due.append(entry.tail(next_seq, self._period_us))
+                due += entry.tail(next_seq, self._period_us).pieces(limit, self._period_us)
         return due
 
     def owes(self, entry: Entry) -> bool:

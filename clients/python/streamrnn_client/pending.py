@@ -92,6 +92,18 @@ class Kept:
         tail.is_answered = self.is_answered
         return tail
 
+    def pieces(self, limit: int, period_us: int) -> list[Kept]:
+        """As messages of at most `limit` frames, if they are answered: then nobody waits for this one."""
+        pieces: list[Kept] = []
+        rest: Kept = self
+        while rest.is_answered and rest.n > limit:
+            behind = rest.tail(rest.seq + limit, period_us)
+            head = Kept(rest.seq, limit, rest.payload[: len(rest.payload) // rest.n * limit], rest.time_us)
+            head.is_answered = True
+            pieces.append(head)
+            rest = behind
+        return [*pieces, rest]
+
 
 class Draw(NamedTuple):
     """How the server draws tokens, as in `generate`: by the seed, the frame's seq and the output before it."""
@@ -125,6 +137,10 @@ class Drawn(Kept):
         tail = Drawn(seq, self.end - seq, self.draw)
         tail.goes_on, tail.is_answered = True, self.is_answered
         return tail
+
+    def pieces(self, limit: int, period_us: int) -> list[Kept]:
+        """Itself: the server draws all of it, or goes on with it."""
+        return [self]
 
 
 @dataclass(slots=True, eq=False)
