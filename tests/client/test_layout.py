@@ -6,7 +6,7 @@ import msgpack  # type: ignore[import-untyped]
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from streamrnn_client import floats, layout
+from streamrnn_client import layout
 from streamrnn_client import messages as m
 from streamrnn_client.codec import codec_of
 from streamrnn_client.layout import Layout, Seqs, key_of
@@ -48,13 +48,3 @@ def test_messages_are_the_codec_s(n: int, first: int, size: int) -> None:
 def test_groups_of_different_first_handles_have_different_keys() -> None:
     keys = {Layout([handle, 5], [0, 0], 8, 8).key for handle in (0, 1, 127, 128, 300, 70000, 2**31 - 1)}
     assert len(keys) == 7
-
-
-@given(st.integers(1, 5), st.integers(1, 6), st.booleans())
-def test_columns_of(n: int, n_rounds: int, has_numpy: bool) -> None:
-    rounds = [bytes(16 * k + i for i in range(n) for _ in range(3)) for k in range(n_rounds)]
-    with pytest.MonkeyPatch.context() as patch:
-        if not has_numpy:
-            patch.setattr(floats, "np", None)
-        columns = floats.columns_of(rounds, n, 3)
-    assert columns == [bytes(16 * k + i for k in range(n_rounds) for _ in range(3)) for i in range(n)]

@@ -71,7 +71,6 @@ class Books:
     def append_answered(self, kept: Kept) -> None:
         """Frames of it that are answered, for it to keep."""
         if self._is_kept:
-            kept.is_answered = True
             self._log.append(kept)
 
     def pass_to(self, seq: int) -> None:

@@ -72,19 +72,6 @@ def matrix(payload: bytes, n: int, size: int) -> Matrix:
     return [vector(payload[at : at + step]) for at in range(0, n * step, step)]
 
 
-def columns_of(payloads: Sequence[bytes], n: int, row_bytes: int) -> list[bytes]:
-    """The rows of each session, one after the other: of payloads `(n, row_bytes)`, one a round."""
-    if len(payloads) == 1:
-        whole, step = payloads[0], row_bytes
-    elif np is not None:
-        rows = np.frombuffer(b"".join(payloads), "u1").reshape(len(payloads), n, row_bytes)
-        whole, step = rows.transpose(1, 0, 2).tobytes(), len(payloads) * row_bytes
-    else:
-        places = range(0, n * row_bytes, row_bytes)
-        return [b"".join([payload[at : at + row_bytes] for payload in payloads]) for at in places]
-    return [whole[at : at + step] for at in range(0, n * step, step)]
-
-
 def vector(payload: bytes) -> Vector:
     """The values of one output; writable, and no view of a shared buffer."""
     values = array("f", payload)

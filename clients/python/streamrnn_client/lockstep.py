@@ -11,13 +11,34 @@ from collections.abc import Iterator, Sequence
 from operator import add
 
 from streamrnn_client.batch import PendingBatch
-from streamrnn_client.floats import FLOAT_BYTES, columns_of
+from streamrnn_client.floats import FLOAT_BYTES
 from streamrnn_client.layout import Layout
 from streamrnn_client.ledger import Ledger
-from streamrnn_client.pending import Kept, Pending, PendingFrames
+from streamrnn_client.pending import KEPT_BYTES, Kept, Pending, PendingFrames
 
 MAX_ROUNDS = 64
 """Most answered rounds that are kept here: then the sessions get them, which takes a while for all at once."""
+
+
+class Column(Kept):
+    """One session's frames of some rounds, all answered; they are cut out of the rounds only if they are sent again."""
+
+    __slots__ = ("_place", "_rounds", "_row_bytes")
+
+    def __init__(self, seq: int, rounds: Sequence[bytes], place: int, row_bytes: int) -> None:
+        super().__init__(seq, len(rounds), b"")
+        self._rounds = rounds
+        self._place = place
+        self._row_bytes = row_bytes
+        self.n_bytes = KEPT_BYTES + len(rounds) * row_bytes
+        self.is_answered = True
+
+    @property
+    def payload(self) -> bytes:
+        """The frames' values."""
+        start = self._place * self._row_bytes
+        end = start + self._row_bytes
+        return b"".join([frames[start:end] for frames in self._rounds])
 
 
 class Lockstep:
@@ -182,14 +203,13 @@ class Lockstep:
 
     def _hand_out(self) -> None:
         """Give the answered rounds to the sessions' own logs, as messages of some frames each."""
-        rounds, n = list(self._kept), len(self.ledgers)
+        rounds = list(self._kept)
         self._kept.clear()
         for start in range(0, len(rounds), self._chunk):
             chunk = rounds[start : start + self._chunk]
             k = self._n_gone + start
-            columns = columns_of(chunk, n, self._row_bytes)
-            for ledger, seq, column in zip(self.ledgers, self._base, columns, strict=True):
-                ledger.append_answered(Kept(seq + k, len(chunk), column))
+            for place, ledger in enumerate(self.ledgers):
+                ledger.append_answered(Column(self._base[place] + k, chunk, place, self._row_bytes))
         for ledger, seq, durable_seq in zip(self.ledgers, self._base, self._durable, strict=True):
             if self._n_durable:
                 ledger.pass_to(seq + self._n_durable)
@@ -206,11 +226,11 @@ class Lockstep:
         self._hand_out()
         counts = self._counts or [self.n_heard] * len(self.ledgers)
         rows = [batch.rows(self._output_bytes) for batch in self.waiting]
-        sent = [columns_of([batch.frames], len(self.ledgers), self._row_bytes) for batch in self.waiting]
         parts: list[list[PendingFrames]] = [[] for _ in self.waiting]
         for place, ledger in enumerate(self.ledgers):
-            for i in range(len(self.waiting)):
-                kept = Kept(self._base[place] + self.n_heard + i, 1, sent[i][place])
+            for i, batch in enumerate(self.waiting):
+                row = batch.frames[place * self._row_bytes : (place + 1) * self._row_bytes]
+                kept = Kept(self._base[place] + self.n_heard + i, 1, row)
                 pending = PendingFrames(kept=kept)
                 if place in rows[i]:
                     pending.outputs = [rows[i][place]]

@@ -68,16 +68,21 @@ class Kept:
     `payload` holds them all, which the server reads as `n` of one size. `n_bytes` is what keeping them takes, about.
     """
 
-    __slots__ = ("end", "is_answered", "n", "n_bytes", "payload", "seq", "time_us")
+    __slots__ = ("_payload", "end", "is_answered", "n", "n_bytes", "seq", "time_us")
 
     def __init__(self, seq: int, n: int, payload: bytes, time_us: int | None = None) -> None:
         self.seq = seq
         self.end = seq + n
         self.n = n
-        self.payload = payload
+        self._payload = payload
         self.n_bytes = KEPT_BYTES + len(payload)
         self.time_us = time_us
         self.is_answered = False
+
+    @property
+    def payload(self) -> bytes:
+        """The frames' values."""
+        return self._payload
 
     def renumber(self, seq: int) -> None:
         """They begin with frame `seq` now."""
