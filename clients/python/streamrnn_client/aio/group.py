@@ -63,7 +63,7 @@ class Group:
 
 
 class Sent:
-    """What `Group.send` returns: to be awaited."""
+    """What `Group.send` returns: to be awaited, by one task at a time."""
 
     def __init__(self, wire: Wire, batch: PendingBatch) -> None:
         self._wire = wire
