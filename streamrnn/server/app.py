@@ -143,6 +143,10 @@ class Server:
     async def serve(self) -> int:
         """Start, and return the exit status once stopped."""
         await self.start()
+        return await self.finished()
+
+    async def finished(self) -> int:
+        """Return the exit status once stopped."""
         await self.stopped.wait()
         if self.status != FORCED:
             await self.store_closed()

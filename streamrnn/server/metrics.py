@@ -62,6 +62,7 @@ class HubCollector(Collector):
         )
         yield _family("streamrnn_batch_sessions", "Sessions stepped in one tick", tally.batch, 1)
         yield _family("streamrnn_step_seconds", "Time of one tick", tally.step_ns, NS)
+        yield _family("streamrnn_gc_pause_seconds", "Time of one garbage collection", tally.gc_pause_ns, NS)
 
 
 Labelled = TypeVar("Labelled", CounterMetricFamily, GaugeMetricFamily)

@@ -7,12 +7,14 @@ import signal
 from collections.abc import Callable
 
 from streamrnn.server.app import FORCED, Server
+from streamrnn.server.garbage import Garbage
 
 
 def run(server: Server) -> int:
     """Serve until SIGTERM or SIGINT and return the exit status; a second signal exits at once. SIGHUP reloads.
 
-    Prints nothing; what happens is logged under `streamrnn.server`.
+    Once it is ready the garbage of the whole program is collected as suits the server. Prints nothing; what happens is
+    logged under `streamrnn.server`.
 
     Raises:
         OSError: the port cannot be bound.
@@ -34,7 +36,13 @@ async def _serve_until_signal(server: Server) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
     loop.add_signal_handler(signal.SIGHUP, server.reload)
-    return await server.serve()
+    await server.start()
+    with Garbage(server.hub) as garbage:
+        tending = loop.create_task(garbage.tend(server.ready))
+        try:
+            return await server.finished()
+        finally:
+            tending.cancel()
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

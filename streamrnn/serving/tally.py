@@ -11,6 +11,9 @@ BATCH_BOUNDS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 STEP_BOUNDS_NS = tuple(us * 1000 for us in (10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 50_000, 200_000))
 """Nanoseconds of a tick, upper bounds."""
 
+PAUSE_BOUNDS_NS = tuple(us * 1000 for us in (50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000))
+"""Nanoseconds of a garbage collection, upper bounds."""
+
 
 class Histogram:
     """Counts values by upper bound; the last count is of those above every bound."""
@@ -37,6 +40,7 @@ class Tally:
         n_ticks: scheduler passes that stepped something.
         batch: sessions stepped in a tick.
         step_ns: nanoseconds of a tick.
+        gc_pause_ns: nanoseconds of a garbage collection; counted where the server is a program of its own.
         errors: answered errors by code.
         n_slow_readers: connections dropped because they did not read.
         n_skipped: frames that got no output because too many waited.
@@ -51,6 +55,7 @@ class Tally:
     __slots__ = (
         "batch",
         "errors",
+        "gc_pause_ns",
         "n_duplicates",
         "n_fenced",
         "n_frames",
@@ -78,6 +83,7 @@ class Tally:
         self.n_store_failures = self.n_fenced = 0
         self.batch = Histogram(BATCH_BOUNDS)
         self.step_ns = Histogram(STEP_BOUNDS_NS)
+        self.gc_pause_ns = Histogram(PAUSE_BOUNDS_NS)
         self.errors: Counter[str] = Counter()
         self.turns: Counter[str] = Counter()
 

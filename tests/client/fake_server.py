@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from streamrnn_client import messages as m
@@ -85,9 +86,10 @@ class FakeServer:
                     return
         self._output(handle, session, outputs)
 
-    def tick_columnar(self) -> None:
-        """Answer the first frame of every session whose head is one, in one `outputs`."""
-        heads = {h: s for h, s in self.sessions.items() if s.queue and isinstance(s.queue[0], tuple)}
+    def tick_columnar(self, handles: Collection[int] | None = None) -> None:
+        """Answer the first frame of every session, or of some, whose head is one, in one `outputs`."""
+        wanted = self.sessions if handles is None else {h: self.sessions[h] for h in handles}
+        heads = {h: s for h, s in wanted.items() if s.queue and isinstance(s.queue[0], tuple)}
         if not heads:
             return
         payload, seqs = b"", []

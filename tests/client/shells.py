@@ -12,7 +12,9 @@ from typing import Any
 
 import streamrnn_client
 from streamrnn_client import sync
+from streamrnn_client.sync.group import Group, Sent
 
+WRAPPED = (sync.Session, Group, Sent)
 PLAIN = {"handle", "id", "model", "digest", "input", "output", "labels", "resumed", "max_queue_frames", "next_seq"} | {
     "n_unanswered",
     *("connected", "n_reconnects", "n_replayed_frames", "n_repeated_outputs", "durable", "durable_seq", "is_parked"),
@@ -21,6 +23,8 @@ PLAIN = {"handle", "id", "model", "digest", "input", "output", "labels", "resume
     "over",
     "going_away",
     "_dialogue",
+    "_ledger",
+    "done",
 }
 
 
@@ -84,7 +88,7 @@ class _Threaded:
         async def call(*args: Any, **kwargs: Any) -> Any:
             plain = [[_bare(x) for x in a] if isinstance(a, list) else _bare(a) for a in args]
             result = await asyncio.to_thread(getattr(self.inner, name), *plain, **kwargs)
-            return _Threaded(result) if isinstance(result, sync.Session) else result
+            return _Threaded(result) if isinstance(result, WRAPPED) else result
 
         return call
 

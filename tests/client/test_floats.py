@@ -105,6 +105,7 @@ def test_on_a_big_endian_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 WITHOUT_NUMPY = """
 import sys
+from array import array
 sys.modules["numpy"] = None
 from streamrnn_client import sync
 assert not any(name.split(".")[0] in ("streamrnn", "msgspec") for name in sys.modules)
@@ -112,6 +113,11 @@ with sync.connect(sys.argv[1]) as client:
     sessions = [client.open("vad") for _ in range(2)]
     y = sessions[0].step([1.0, 2.0, 3.0])
     ys = client.step_many(sessions[1:] * 2, [[1.0, 2.0, 3.0]] * 2)
+    group = client.group(sessions)
+    seen = group.step([[1.0, 2.0, 3.0]] * 2), group.step(array("f", [0.5] * 6)), group.send(bytes(24)).result()
+    more = sessions[0].run([[1.0, 2.0, 3.0]] * 5, chunk=2)
+    assert [len(rows) for rows in seen] == [2, 2, 2] and len(more) == 5
+    assert list(seen[0][1]) != list(seen[1][1]) and sessions[0].next_seq == 9
     outputs = [output.y for output in sessions[1].stream([(0.5, 0.5, 0.5)] * 3)]
 print(type(y).__name__, len(y), list(y) == list(ys[0]), len(outputs))
 """

@@ -26,6 +26,7 @@ from streamrnn_client.options import Options
 from streamrnn_client.pending import Pending, PendingAsk, PendingFrames
 
 from tests.client.fake_server import MODEL, FakeServer
+from tests.client.groups import Groups
 
 VALUE = st.integers(-8, 8).map(float)
 BAD = float("nan")
@@ -51,6 +52,7 @@ class Interleavings(RuleBasedStateMachine):
         self.owners: dict[int, Ledger] = {}
         self.n_settled: dict[int, int] = {}
         self.kept: list[Pending] = []
+        self.groups = Groups(self.dialogue)
 
     def sent(self, *pendings: Pending, ledger: Ledger | None = None) -> None:
         self.asked += pendings
@@ -91,6 +93,46 @@ class Interleavings(RuleBasedStateMachine):
         values = [BAD if bad and i == 0 else float(i) for i in range(len(ledgers))]
         for pending, ledger in zip(self.dialogue.frames_of_many(ledgers, as_bytes(values)), ledgers, strict=True):
             self.sent(pending, ledger=ledger)
+
+    @precondition(lambda self: self.live())
+    @rule(data=st.data(), bad=st.sampled_from([False, False, False, True]), n=st.integers(1, 3), is_all=st.booleans())
+    def group(self, data: st.DataObject, bad: bool, n: int, is_all: bool) -> None:
+        """Some rounds of a group; of all sessions more often than of some, so that they may stay in step."""
+        ledgers = self.live()
+        if not is_all:
+            ledgers = data.draw(st.lists(st.sampled_from(ledgers), min_size=1, max_size=4, unique_by=id))
+        for _ in range(n):
+            self.groups.send(ledgers, [BAD if bad and i == 0 else float(i) for i in range(len(ledgers))])
+            self.sent()
+
+    @rule(
+        n=st.integers(2, 5),
+        n_under_way=st.integers(1, 3),
+        n_first=st.sampled_from([9, 9, 9, 1, -1]),
+        is_turned=st.booleans(),
+        bad_at=st.integers(-8, 5),
+    )
+    def rounds_in_step(self, n: int, n_under_way: int, n_first: int, is_turned: bool, bad_at: int) -> None:
+        """A group as it goes in the ordinary way, but for a bad frame; what is under way at the end stays so.
+
+        The first `n_first` sessions are answered before the others, and in the last round without them.
+        """
+        self.quiesce()
+        ledgers = self.live()
+        for i in range(n if ledgers else 0):
+            for j in range(n_under_way if i == 0 else 1):
+                self.groups.send(
+                    ledgers, [BAD if i + j == bad_at and k == 1 else float(k) for k in range(len(ledgers))]
+                )
+            self.sent()
+            while self.server.inbox:
+                self.server.take_one()
+            handles = sorted(self.server.sessions, reverse=is_turned)
+            self.server.tick_columnar(handles[:n_first])
+            if n_first < 0 or i < n - 1:
+                self.server.tick_columnar(handles[n_first:])
+            while i < n - 1 and self.server.outbox:
+                self.arrive(self.server.outbox.popleft())
 
     @precondition(lambda self: self.live())
     @rule(data=st.data(), verb=st.sampled_from(["reset", "flush", "snapshot", "close", "fork"]))
@@ -167,6 +209,7 @@ class Interleavings(RuleBasedStateMachine):
         assert self.dialogue.table.over is None
         for pending in self.asked:
             assert self.n_settled.get(id(pending), 0) == pending.done
+        self.groups.check_settled(self.n_settled)
 
     def teardown(self) -> None:
         self.quiesce()
@@ -177,6 +220,15 @@ class Interleavings(RuleBasedStateMachine):
             else:
                 assert isinstance(pending, PendingAsk)
                 self.check_ask(pending)
+        for batch in self.groups.sent:
+            assert batch.batch.done
+            for ledger, value, seq, total, part in batch.rows():
+                if part is not None:
+                    self.owners[id(part)] = ledger
+                    self.check_frames(part)
+                else:
+                    session = self.server.all_sessions[ledger.opened.session_id]
+                    assert (session.accepted[seq], session.answered[seq]) == (value, total)
         for ledger in self.live():
             assert ledger.n_unanswered == 0
             assert ledger.next_seq == self.server.sessions[ledger.handle].next_seq

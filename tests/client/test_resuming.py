@@ -15,6 +15,7 @@ from streamrnn_client.options import Options
 from streamrnn_client.pending import Pending, PendingAsk, PendingFrames
 
 from tests.client.fake_server import MODEL
+from tests.client.groups import Groups
 from tests.client.resuming_server import ResumingServer
 
 QUEUE = 4
@@ -58,6 +59,8 @@ class Resuming(RuleBasedStateMachine):
         self.asked: list[tuple[PendingAsk, Ledger | None]] = []
         self.n_settled: dict[int, int] = {}
         self.kept: list[Pending] = []
+        self.groups = Groups(self.dialogue)
+        self.group_wants: list[list[State]] = []
 
     # ---- carrying
 
@@ -121,6 +124,50 @@ class Resuming(RuleBasedStateMachine):
             for pending, ledger in zip(pendings, ledgers, strict=True):
                 self.frames_sent.append((pending, ledger, [self.truths[id(ledger)].step(7.0)]))
             self.sent()
+
+    @precondition(lambda self: self.live())
+    @rule(n=st.integers(1, 3), n_left_out=st.sampled_from([0, 0, 0, 1]))
+    def group(self, n: int, n_left_out: int) -> None:
+        for i in range(n):
+            ledgers = [ledger for ledger in self.live() if ledger.n_unanswered < QUEUE][n_left_out:]
+            if ledgers:
+                values = [float(i + 10 * j) for j in range(len(ledgers))]
+                self.groups.send(ledgers, values)
+                truths = [self.truths[id(ledger)] for ledger in ledgers]
+                self.group_wants.append([truth.step(x) for truth, x in zip(truths, values, strict=True)])
+                self.sent()
+
+    @rule()
+    def tick_columnar(self) -> None:
+        self.server.tick_columnar()
+
+    @precondition(lambda self: self.dialogue.is_attached)
+    @rule(
+        n=st.integers(2, 5),
+        n_under_way=st.integers(1, 3),
+        n_first=st.sampled_from([9, 9, 9, 1, -1]),
+        is_turned=st.booleans(),
+        is_saved=st.booleans(),
+    )
+    def rounds_in_step(self, n: int, n_under_way: int, n_first: int, is_turned: bool, is_saved: bool) -> None:
+        """A group as it goes in the ordinary way; what is under way at the end stays so.
+
+        The first `n_first` sessions are answered before the others, and in the last round without them.
+        """
+        self.quiesce()
+        for i in range(n):
+            self.group(n_under_way if i == 0 else 1, 0)
+            while self.server.inbox:
+                self.server.take_one()
+            handles = sorted(self.server.sessions, reverse=is_turned)
+            self.server.tick_columnar(handles[:n_first])
+            if n_first < 0 or i < n - 1:
+                self.server.tick_columnar(handles[n_first:])
+            for handle in list(self.server.sessions) if is_saved and i == 1 else []:
+                self.server.checkpoint(handle)
+            if i < n - 1:
+                while self.server.outbox:
+                    self.told([*self.dialogue.receive(self.server.outbox.popleft())])
 
     @precondition(lambda self: self.live())
     @rule(data=st.data(), verb=st.sampled_from(["reset", "reset", "flush", "snapshot", "snapshot", "fork", "close"]))
@@ -222,6 +269,7 @@ class Resuming(RuleBasedStateMachine):
         assert self.dialogue.table.over is None
         for pending in [*(frames for frames, *_ in self.frames_sent), *(ask for ask, _ in self.asked)]:
             assert self.n_settled.get(id(pending), 0) == pending.done
+        self.groups.check_settled(self.n_settled)
 
     def quiesce(self) -> None:
         self.dialogue.attach()
@@ -240,6 +288,13 @@ class Resuming(RuleBasedStateMachine):
         for pending, ledger, want in self.frames_sent:
             assert pending.done
             self.check_frames(pending, ledger, want)
+        for batch, wants in zip(self.groups.sent, self.group_wants, strict=True):
+            assert batch.batch.done
+            for (ledger, _, seq, total, part), state in zip(batch.rows(), wants, strict=True):
+                if part is None:
+                    assert (seq, total) == state
+                else:
+                    self.check_frames(part, ledger, [state])
         for ask, owner in self.asked:
             assert ask.done
             self.check_ask(ask, owner)

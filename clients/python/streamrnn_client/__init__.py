@@ -2,6 +2,7 @@
 
 from streamrnn_client import sync
 from streamrnn_client.aio.client import Client, connect
+from streamrnn_client.aio.group import Group, Sent
 from streamrnn_client.aio.session import Session
 from streamrnn_client.drawing import Token
 from streamrnn_client.errors import (
@@ -56,6 +57,7 @@ __all__ = [
     "ConnectionLostError",
     "DrainingError",
     "FrameError",
+    "Group",
     "HandshakeError",
     "Head",
     "InternalError",
@@ -73,6 +75,7 @@ __all__ = [
     "Port",
     "QueueFullError",
     "Reconnected",
+    "Sent",
     "SequenceError",
     "Session",
     "SessionClosedError",

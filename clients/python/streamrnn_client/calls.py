@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from streamrnn_client import messages as m
+from streamrnn_client.batch import PendingBatch
 from streamrnn_client.checks import check_id, check_text, check_warm, snapshot_bytes
 from streamrnn_client.codec import codec_of
 from streamrnn_client.errors import DrainingError, FrameError, OptionError, OversizedError
 from streamrnn_client.floats import FLOAT_BYTES, Values, pack
+from streamrnn_client.layout import Layout
 from streamrnn_client.ledger import Ledger
+from streamrnn_client.lockstep import Lockstep
 from streamrnn_client.options import Options
 from streamrnn_client.pending import Draw, Drawn, Kept, Pending, PendingAsk, PendingFrames
 from streamrnn_client.table import Table
@@ -28,6 +31,7 @@ class Calls:
         self.outbox: list[bytes] = []
         self.table = Table(reconnect=options.reconnect, max_replay_bytes=options.max_replay_bytes)
         self.is_attached = True
+        self.locksteps: dict[bytes, Lockstep] = {}
 
     def open(self, model: str, session_id: str | None = None, options: m.Open | None = None) -> PendingAsk:
         """Its value is the new `Ledger`. `options`: an `open` whose options are to be used."""
@@ -86,12 +90,15 @@ class Calls:
         Args:
             time_us: when the first was sampled, where the session has a `gap` policy; the others are a period apart.
         """
+        return self.chunk(ledger, b"".join(payloads), len(payloads), time_us)
+
+    def chunk(self, ledger: Ledger, payload: bytes, n: int, time_us: int | None = None) -> PendingFrames:
+        """As `frames`, of `n` frames in one payload."""
         ledger.check_live()
         ledger.check_turn()
         self._check_usable()
-        self._check_count(len(payloads))
+        self._check_count(n)
         time_us = ledger.checked_time(time_us)
-        payload, n = b"".join(payloads), len(payloads)
         encoded = self._encoded(m.Frame(ledger.handle, ledger.next_seq, payload, n, time_us))
         pending = ledger.take(payload, n, time_us)
         if not ledger.course.unsent:  # else it waits there, behind others or alone
@@ -152,6 +159,37 @@ class Calls:
                     self._send(frame_of(ledger, pending.kept))
         return pendings
 
+    def in_step(self, ledgers: Sequence[Ledger], before: Lockstep | None) -> Lockstep | None:
+        """The lockstep of these sessions: `before`, if that goes on, or a new one; None: they must go one by one."""
+        if before is not None and not before.is_over:
+            return before
+        if self.table.over is not None or not self.is_attached or not self.table.may_fall_in(ledgers):
+            return None
+        for ledger in ledgers:
+            ledger.alone()  # from a lockstep with others
+        if not all(ledger.is_calm for ledger in ledgers):
+            return None
+        first = ledgers[0].opened
+        handles, base = [ledger.handle for ledger in ledgers], [ledger.next_seq for ledger in ledgers]
+        n_bytes = len(ledgers) * FLOAT_BYTES
+        layout = None
+        if self.codec.binary:
+            layout = Layout(handles, base, n_bytes * first.input.size, n_bytes * first.output.size)
+        return Lockstep(ledgers, layout, self.table.max_replay_bytes, self.options.max_chunk_frames)
+
+    def round_of(self, lockstep: Lockstep, frames: bytes) -> PendingBatch:
+        """Send one frame for each session of a lockstep as one message. `frames`: the payload."""
+        self._check_count(len(lockstep.ledgers))
+        layout, middle = lockstep.layout, b""
+        if layout is None:
+            encoded = self._encoded(m.Frames(lockstep.handles, lockstep.seqs(), frames))
+        else:
+            middle = layout.middle(lockstep.n_sent)
+            encoded = self._checked(layout.frames(middle, frames))
+            self.locksteps[layout.key] = lockstep
+        self.outbox.append(encoded)
+        return lockstep.take(frames, middle)
+
     def abandon(self, pending: Pending) -> None:
         """Nobody waits for it any more. It is not taken back: its answer will be read and dropped."""
         pending.waiter = None
@@ -187,7 +225,9 @@ class Calls:
 
     def _encoded(self, message: m.Message) -> bytes:
         """Also of what does not go now and is encoded again when it does: one too large is refused at once."""
-        encoded = self.codec.encode(message)
+        return self._checked(self.codec.encode(message))
+
+    def _checked(self, encoded: bytes) -> bytes:
         if len(encoded) > self.options.max_send_bytes:
             limit = self.options.max_send_bytes
             raise OversizedError(f"expected at most {limit} bytes a message, got {len(encoded)}", scope="frame")

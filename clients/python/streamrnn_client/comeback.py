@@ -8,6 +8,9 @@ from streamrnn_client.ledger import Ledger
 from streamrnn_client.messages import Opened, Rollback
 from streamrnn_client.pending import Pending, PendingAsk
 
+MAX_CHUNK_FRAMES = 4096
+"""Frames in one message, where the server does not say how many may be unanswered."""
+
 
 def bring_back(ledger: Ledger, opened: Opened, settled: list[Pending]) -> int:
     """Note that the server has it open again; returns how many frames are sent again.
@@ -31,7 +34,8 @@ def bring_back(ledger: Ledger, opened: Opened, settled: list[Pending]) -> int:
     if log.base is None and not log.is_torn:
         ledger.durable_seq = opened.durable_seq
     base = log.base or rollback
-    due = log.behind(opened.next_seq if base is None else base.position)
+    limit = opened.max_queue_frames or MAX_CHUNK_FRAMES
+    due = log.behind(opened.next_seq if base is None else base.position, limit)
     ledger.owed.asks = deque(entry for entry in due if isinstance(entry, PendingAsk) and entry.of != "fork")
     return ledger.course.resume(due, opened.next_seq, ledger.answered_seq, base)
 

@@ -83,6 +83,12 @@ class Course:
             if isinstance(self.barrier, Drawn) and seq >= self.barrier.end - 1:
                 self.barrier = None
 
+    def skip_to(self, sent_seq: int, heard_seq: int) -> None:
+        """Frames were sent and answered without this: it stands there now."""
+        self.sent_seq = sent_seq
+        self.ever_seq = max(self.ever_seq, sent_seq)
+        self.heard_seq = max(self.heard_seq, heard_seq)
+
     def shorten(self, end: int) -> None:
         """What was drawn, and is the last that was sent, ended before frame `end`."""
         self.sent_seq = min(self.sent_seq, end)

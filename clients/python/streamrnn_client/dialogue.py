@@ -27,6 +27,7 @@ from streamrnn_client import messages as m
 from streamrnn_client.calls import Calls, frame_of
 from streamrnn_client.errors import StreamrnnClientError
 from streamrnn_client.intake import Intake
+from streamrnn_client.layout import key_of
 from streamrnn_client.ledger import Ledger
 from streamrnn_client.losses import is_passing
 from streamrnn_client.options import Options
@@ -69,6 +70,13 @@ class Dialogue(Calls):
         Raises:
             MalformedError: it is none, or one that cannot be the answer to anything; the connection is to be given up.
         """
+        lockstep = self.locksteps.get(key_of(payload)) if self.locksteps else None
+        if lockstep is not None:
+            batch = lockstep.hear_whole(payload)
+            if batch is not None:
+                return [batch]
+            if lockstep.is_over:
+                del self.locksteps[key_of(payload)]
         message = self.codec.decode(payload)
         events = self._intake.take(message)
         if self.table.broken is not None:
@@ -133,7 +141,7 @@ class Dialogue(Calls):
             handles = list(self.table.ledgers)
         for handle in handles:
             ledger = self.table.ledgers.get(handle)
-            if ledger is not None and ledger.course.unsent:
+            if ledger is not None and ledger.has_unsent:
                 self._send_due(ledger)
 
     def _send_due(self, ledger: Ledger) -> None:

@@ -141,7 +141,7 @@ class SessionFacts:
     @property
     def n_forgotten_frames(self) -> int:
         """Answered frames that are not kept any more, though they were not known to be durable."""
-        return self._ledger.log.n_forgotten
+        return self._ledger.n_forgotten
 
     @property
     def max_queue_frames(self) -> int:

@@ -47,6 +47,31 @@ def pack_rows(xs: Values | Sequence[Values], port: Port, *, check: bool = True) 
     return [pack(x, port, check=check) for x in _rows(xs, port)]
 
 
+def pack_matrix(xs: Values | Sequence[Values], n: int, port: Port, *, check: bool = True) -> bytes | list[bytes]:
+    """`n` frames as one payload: `xs` is a numpy array `(n, size)`, the bytes of one, or a sequence of frames.
+
+    Returns:
+        The frames one by one where their number or a size is another, and nothing said so.
+
+    Raises:
+        FrameError: as `pack`.
+    """
+    frames = _whole_payload(xs, n, port)
+    if frames is not None and (not check or _is_good(frames, port)):
+        return frames
+    rows = pack_rows(xs, port, check=check)  # which tells what is wrong
+    is_whole = len(rows) == n and all(len(row) == port.size * FLOAT_BYTES for row in rows)
+    return b"".join(rows) if is_whole else rows
+
+
+def matrix(payload: bytes, n: int, size: int) -> Matrix:
+    """Outputs as rows of a matrix `(n, size)`, writable; without numpy a list of arrays."""
+    if np is not None:
+        return np.frombuffer(payload, "<f4").astype(np.float32).reshape(n, size)
+    step = size * FLOAT_BYTES
+    return [vector(payload[at : at + step]) for at in range(0, n * step, step)]
+
+
 def vector(payload: bytes) -> Vector:
     """The values of one output; writable, and no view of a shared buffer."""
     values = array("f", payload)
@@ -90,6 +115,31 @@ def _array_payload(x: np.ndarray) -> bytes:
         return x.astype("<f4", copy=False).tobytes()
     with np.errstate(over="ignore"):
         return x.astype("<f4").tobytes()
+
+
+def _whole_payload(xs: Any, n: int, port: Port) -> bytes | None:
+    """The bytes of `xs` where it is one piece of memory with as many values as are wanted; else None."""
+    if np is not None and isinstance(xs, np.ndarray):
+        if xs.shape == (n, port.size) and xs.dtype == np.float32:
+            return xs.astype("<f4", copy=False).tobytes()
+        return None
+    if isinstance(xs, bytes | bytearray | memoryview) or (isinstance(xs, array) and xs.typecode == "f" and not SWAP):
+        view = memoryview(xs)
+        if view.nbytes == n * port.size * FLOAT_BYTES and view.c_contiguous:
+            return view.tobytes()
+    return None
+
+
+def _is_good(frames: bytes, port: Port) -> bool:
+    """All values are finite; of tokens each is looked at by itself."""
+    if port.kind == "token":
+        return False
+    if np is not None:
+        return bool(np.isfinite(np.frombuffer(frames, "<f4")).all())
+    values = array("f", frames)
+    if SWAP:
+        values.byteswap()
+    return math.isfinite(sum(values))
 
 
 def _judge(payload: bytes, port: Port) -> None:

@@ -45,6 +45,8 @@ class Intake:
         match message:
             case m.Output():
                 ledger = self._table.live(message.handle)
+                if self._is_in_step(ledger, message):
+                    return
                 outputs = split(message.payload, message.n, ledger.opened.output.size)
                 ledger.answer(message.seq, outputs, self._table.events, _mark_of(message))
             case m.Outputs():
@@ -72,6 +74,10 @@ class Intake:
                 raise MalformedError(f"expected a message of the server, got {message.type}")
 
     def _outputs(self, message: m.Outputs) -> None:
+        first = self._table.ledgers.get(message.handles[0])
+        lockstep = None if first is None else first.lockstep
+        if lockstep is not None and lockstep.hear(message.handles, message.seqs, message.payload, self._table.events):
+            return
         ledgers = [None if handle in self._table.left else self._table.live(handle) for handle in message.handles]
         size = next((ledger.opened.output.size for ledger in ledgers if ledger is not None), 0)
         if not size:
@@ -80,6 +86,13 @@ class Intake:
         for ledger, seq, row in zip(ledgers, message.seqs, rows, strict=True):
             if ledger is not None:
                 ledger.answer(seq, [row], self._table.events)
+
+    def _is_in_step(self, ledger: Ledger, message: m.Output) -> bool:
+        """A session in a lockstep was answered by itself."""
+        lockstep = ledger.lockstep
+        if lockstep is None or message.n != 1 or _mark_of(message) is not PLAIN:
+            return False
+        return lockstep.hear([message.handle], [message.seq], message.payload, self._table.events)
 
     def _skipped(self, message: m.Skipped) -> None:
         ledger = self._table.live(message.handle)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import weakref
 from dataclasses import replace
 
-from streamrnn_client.course import Course
+from streamrnn_client.books import Books
 from streamrnn_client.errors import (
     MalformedError,
     OptionError,
@@ -17,17 +17,15 @@ from streamrnn_client.errors import (
     StreamrnnClientError,
     UsageError,
 )
-from streamrnn_client.log import Log
 from streamrnn_client.losses import SessionLostError
 from streamrnn_client.messages import Close, Fork, Message, Open, Opened, OutputEvent
-from streamrnn_client.owed import Owed
 from streamrnn_client.pending import PLAIN, Draw, Drawn, Kept, Mark, Pending, PendingAsk, PendingFrames
 
 MAX_REPLAY_BYTES = 4 * 1024 * 1024
 MAX_TIME_US = 2**53 - 1
 
 
-class Ledger:
+class Ledger(Books):
     """The life of one session as this side sees it.
 
     A refused frame's seq is still the session's next (PROTOCOL 5.6), so `refuse` turns the numbering back to it. Frames
@@ -41,7 +39,6 @@ class Ledger:
 
     def __init__(self, opened: Opened, asked: Open | None = None, max_replay_bytes: int = MAX_REPLAY_BYTES) -> None:
         self.opened = opened
-        self._is_kept = bool(opened.resume_token) and max_replay_bytes > 0
         self.handle = opened.handle
         self.has_options = asked is not None
         self.asked = replace(
@@ -50,24 +47,24 @@ class Ledger:
             model=opened.model,
             session_id=opened.session_id,
         )
+        super().__init__(opened, max_replay_bytes, self.asked.period_us)
         self.tokens = [opened.resume_token] if opened.resume_token else []
-        self.next_seq = opened.next_seq
-        self.answered_seq = opened.next_seq - 1
-        self.durable_seq = opened.durable_seq
-        self.n_answered = self.n_repeated = self.n_skipped = 0
+        self.n_repeated = self.n_skipped = 0
         self.n_attempts = self.last_attempt = 0
         self.is_parked = self.is_closing = False
-        self.owed = Owed(opened.handle)
-        self.log = Log(opened.next_seq, max_replay_bytes, self.asked.period_us)
-        self.course = Course(opened.next_seq, self.log.owes)
         self.ended: StreamrnnClientError | None = None
         self.last_error: StreamrnnClientError | None = None
         self._turn: weakref.ReferenceType[object] | None = None
 
     @property
-    def n_unanswered(self) -> int:
-        """Frames sent and neither answered nor refused."""
-        return self.owed.n_frames
+    def is_kept(self) -> bool:
+        """What is answered is kept until it is durable, for it can be resumed."""
+        return self._is_kept
+
+    @property
+    def has_times(self) -> bool:
+        """Its frames bear times, or it is not known whether they do not."""
+        return self.has_options and self.asked.gap != "none"
 
     # ---- what is sent
 
@@ -116,11 +113,16 @@ class Ledger:
         if self._turn is not None and self._turn() is owner:
             self._turn = None
 
+    @property
+    def has_turn(self) -> bool:
+        """Somebody has the turn."""
+        return self._turn is not None and self._turn() is not None
+
     def check_turn(self) -> None:
         """Raises:
         UsageError: the session generates, and its frames are its own meanwhile.
         """
-        if self._turn is not None and self._turn() is not None:
+        if self.has_turn:
             said = "expected no frames while the session generates: iterate to the end, or close the iterator"
             raise UsageError(said, scope="frame", handle=self.handle)
 
@@ -227,6 +229,9 @@ class Ledger:
 
     def saved(self, durable_seq: int, *, is_checkpoint: bool) -> None:
         """The server told what is durable. Behind a rollback only a checkpoint tells of the line that goes on."""
+        if self.lockstep is not None and is_checkpoint:
+            self.lockstep.saved(self.place, durable_seq)
+            return
         if self.log.base is not None or self.log.is_torn:
             if not is_checkpoint or durable_seq >= self.next_seq or self.course.barrier is not None:
                 return
@@ -238,7 +243,7 @@ class Ledger:
     def _trim(self) -> None:
         """Let go of what is not needed; but not of a rollback that is just being repeated."""
         if not self.course.is_deaf:
-            self.log.trim(self.durable_seq if self._is_kept else self.next_seq)
+            self.trim_to(self.durable_seq)
 
     # ---- connections
 

@@ -18,7 +18,7 @@ class Log:
     """Entries from `first_seq` on: the lowest state from which they bring a session up to date.
 
     With `base`, a rollback that was applied and is not durable, they do so from any state. `is_torn`: such a rollback
-    was forgotten, so that only the very state that was left will do.
+    was forgotten, so that only the very state that was left will do. `reserve_bytes` of its room are taken elsewhere.
     """
 
     def __init__(self, first_seq: int, max_bytes: int, period_us: int = 0) -> None:
@@ -27,6 +27,7 @@ class Log:
         self.base: PendingAsk | None = None
         self.is_torn = False
         self.n_forgotten = 0
+        self.reserve_bytes = 0
         self._max_bytes = max_bytes
         self._period_us = period_us
         self._n_bytes = 0
@@ -94,17 +95,17 @@ class Log:
         """The line of `base` is durable: its seqs say again where the server is."""
         self.base, self.is_torn = None, False
 
-    def behind(self, next_seq: int) -> list[Entry]:
-        """What a session that stands before frame `next_seq` has to be sent."""
+    def behind(self, next_seq: int, limit: int) -> list[Entry]:
+        """What a session that stands before `next_seq` has to be sent; of answered frames at most `limit` at once."""
         due: list[Entry] = []
         for entry in self.entries:
             if isinstance(entry, PendingAsk):
                 if not entry.done or entry is self.base or (_is_reset(entry) and self._is_ahead(entry, next_seq)):
                     due.append(entry)
             elif self._is_ahead(entry, next_seq):
-                due.append(entry)
+                due += entry.pieces(limit, self._period_us)
             elif entry.end > next_seq:
-                due.append(entry.tail(next_seq, self._period_us))
+                due += entry.tail(next_seq, self._period_us).pieces(limit, self._period_us)
         return due
 
     def owes(self, entry: Entry) -> bool:
@@ -128,8 +129,12 @@ class Log:
 
     def _can_go(self, head: Entry, durable_seq: int) -> bool:
         if isinstance(head, Kept):
-            return head.is_answered and (head.end <= durable_seq + 1 or self._n_bytes > self._max_bytes)
-        return head.done and (self._is_spent(head, durable_seq) or self._n_bytes > self._max_bytes)
+            return head.is_answered and (head.end <= durable_seq + 1 or self._is_full)
+        return head.done and (self._is_spent(head, durable_seq) or self._is_full)
+
+    @property
+    def _is_full(self) -> bool:
+        return self._n_bytes + self.reserve_bytes > self._max_bytes
 
     def _is_spent(self, head: Entry, durable_seq: int) -> bool:
         if isinstance(head, Kept):

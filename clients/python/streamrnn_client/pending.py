@@ -68,16 +68,21 @@ class Kept:
     `payload` holds them all, which the server reads as `n` of one size. `n_bytes` is what keeping them takes, about.
     """
 
-    __slots__ = ("end", "is_answered", "n", "n_bytes", "payload", "seq", "time_us")
+    __slots__ = ("_payload", "end", "is_answered", "n", "n_bytes", "seq", "time_us")
 
     def __init__(self, seq: int, n: int, payload: bytes, time_us: int | None = None) -> None:
         self.seq = seq
         self.end = seq + n
         self.n = n
-        self.payload = payload
+        self._payload = payload
         self.n_bytes = KEPT_BYTES + len(payload)
         self.time_us = time_us
         self.is_answered = False
+
+    @property
+    def payload(self) -> bytes:
+        """The frames' values."""
+        return self._payload
 
     def renumber(self, seq: int) -> None:
         """They begin with frame `seq` now."""
@@ -91,6 +96,18 @@ class Kept:
         tail = Kept(seq, self.n - n_passed, self.payload[len(self.payload) // self.n * n_passed :], time_us)
         tail.is_answered = self.is_answered
         return tail
+
+    def pieces(self, limit: int, period_us: int) -> list[Kept]:
+        """As messages of at most `limit` frames, if they are answered: then nobody waits for this one."""
+        pieces: list[Kept] = []
+        rest: Kept = self
+        while rest.is_answered and rest.n > limit:
+            behind = rest.tail(rest.seq + limit, period_us)
+            head = Kept(rest.seq, limit, rest.payload[: len(rest.payload) // rest.n * limit], rest.time_us)
+            head.is_answered = True
+            pieces.append(head)
+            rest = behind
+        return [*pieces, rest]
 
 
 class Draw(NamedTuple):
@@ -125,6 +142,10 @@ class Drawn(Kept):
         tail = Drawn(seq, self.end - seq, self.draw)
         tail.goes_on, tail.is_answered = True, self.is_answered
         return tail
+
+    def pieces(self, limit: int, period_us: int) -> list[Kept]:
+        """Itself: the server draws all of it, or goes on with it."""
+        return [self]
 
 
 @dataclass(slots=True, eq=False)

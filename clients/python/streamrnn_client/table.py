@@ -5,6 +5,7 @@ Handles stay what they are from one connection to the next: on a new one all are
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from streamrnn_client import messages as m
@@ -98,9 +99,15 @@ class Table:
             MalformedError: there is none.
         """
         ledger = self.ledgers.get(handle)
-        if ledger is None or not ledger.course.is_live:
+        if ledger is None or not ledger.is_here:
             raise MalformedError(f"an answer for handle {handle}, which is not open")
         return ledger
+
+    def may_fall_in(self, ledgers: Sequence[Ledger]) -> bool:
+        """Nothing but their frames concerns these sessions: they live, no times are told, none is being copied."""
+        if any(opening.source is not None for opening in self.openings.values()):
+            return False
+        return all(ledger.live and not ledger.has_times and not ledger.has_turn for ledger in ledgers)
 
     def let_wait(self, ledger: Ledger, error: StreamrnnClientError) -> None:
         """Let it wait to be resumed, if it can be."""

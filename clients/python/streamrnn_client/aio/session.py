@@ -9,10 +9,11 @@ from typing import Self
 
 from streamrnn_client.aio.tokens import Tokens
 from streamrnn_client.aio.wire import Wire
+from streamrnn_client.chunks import Chunks
 from streamrnn_client.drawing import draw_of, frames_of, prompt_chunk
 from streamrnn_client.errors import StreamrnnClientError
 from streamrnn_client.facts import SessionFacts
-from streamrnn_client.floats import Values, Vector, vector
+from streamrnn_client.floats import Matrix, Values, Vector, vector
 from streamrnn_client.ledger import Ledger
 from streamrnn_client.pending import no_answer
 from streamrnn_client.window import Output, Timed, Window
@@ -51,6 +52,29 @@ class Session(SessionFacts):
         pending = self._dialogue.frames(self._ledger, [self._dialogue.pack(self._ledger, x)], time_us)
         await self._wire.wait_for(pending, "step", timeout_s)
         return vector(pending.only_output())
+
+    async def run(
+        self, xs: Values, *, chunk: int | None = None, time_us: int | None = None, timeout_s: float | None = None
+    ) -> Matrix:
+        """Send many frames, in few messages, and wait for all outputs: nothing is done for each frame by itself.
+
+        Args:
+            xs: `(n_frames, input_size)`, fastest as a float32 numpy array, or any buffer of as many float32 values.
+            chunk: frames in one message; None: half of what may be unanswered (`max_queue_frames`).
+            time_us: when the first was sampled, where the session has a `gap` policy; the others are a period apart.
+            timeout_s: most seconds to wait for the outputs of a message.
+
+        Returns:
+            `(n_frames, output_size)` float32.
+
+        Raises:
+            FrameError: found here: nothing was sent.
+            SkippedError, QueueFullError: of the first frame that has no output; those before it were applied.
+        """
+        chunks = Chunks(self._dialogue, self._ledger, xs, chunk, time_us)
+        while (head := chunks.advance()) is not None:
+            await self._wire.wait_for(head, "step", timeout_s)
+        return chunks.outputs()
 
     async def stream(
         self, frames: Source, *, window: int | None = None, chunk: int = 1, timeout_s: float | None = None
