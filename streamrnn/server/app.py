@@ -51,6 +51,8 @@ class Server:
         on_turn: told of every turn in a session's life, see `serving.roster`.
         is_forced: serve models whose certificate failed, too; else they are refused, here and by `reload`.
         speech: how clients of other speech servers are heard.
+        worker: its number, where it is one of several processes on one port: that is shared, and the metrics say which.
+        opens_late: open the ports only when ready, as nobody should meet this one while others are.
 
     Attributes:
         speech_ports: by protocol, once started.
@@ -74,6 +76,8 @@ class Server:
         on_turn: OnTurn | None = None,
         is_forced: bool = False,
         speech: SpeechOptions | None = None,
+        worker: int | None = None,
+        opens_late: bool = False,
     ) -> None:
         self.limits = limits or Limits()
         self._load = load
@@ -95,12 +99,15 @@ class Server:
         self.hub = Hub(engine, self.limits, has_store=store is not None, on_turn=on_turn)
         self._store = store
         self._snapshot_key = snapshot_key
-        self.front = Front(self.hub, self.models, self._speech.model)
+        self.front = Front(self.hub, self.models, self._speech.model, worker)
         self.connections: set[Connection] = set()
         self.status = 0
-        self._listeners = Listeners()
+        self._opens_late = opens_late
+        self._listeners = Listeners(is_shared=worker is not None)
         self.speech_ports = self._listeners.speech_ports
         self.is_stopping = False
+        self.ready = asyncio.Event()
+        self.stopped = asyncio.Event()
 
     async def __aenter__(self) -> Server:
         await self.start()
@@ -119,8 +126,6 @@ class Server:
             OSError: a port cannot be bound.
         """
         self._loop = asyncio.get_running_loop()
-        self.ready = asyncio.Event()
-        self.stopped = asyncio.Event()
         self.pump = Pump(self._loop, self.hub)
         limits = self.limits
         shortest_ms = min(
@@ -131,17 +136,22 @@ class Server:
         self.timers: Timers[Connection] = Timers()
         if self._store is not None:
             self.pump.keeper = Keeper(self._loop, self.hub, self._store, self._snapshot_key, self.pump.wake)
-        await self._listeners.open(self.host, self.port, self._speech, lambda own: Connection(self, own))
-        self.port = self._listeners.port
         self._clock_timer = self._loop.call_later(self._tick_s, self._look_at_clock)
-        log.info("listening on %s port %d", self.host, self.port)
-        for name, port in self.speech_ports.items():
-            log.info("listening on %s port %d, which speaks %s", self.host, port, name)
+        try:
+            if not self._opens_late:
+                await self._open_ports()
+        except OSError:
+            self._clock_timer.cancel()
+            raise
         threading.Thread(target=self._warm_up, name="warm-up", daemon=True).start()
 
     async def serve(self) -> int:
         """Start, and return the exit status once stopped."""
         await self.start()
+        return await self.served()
+
+    async def served(self) -> int:
+        """Wait until it is stopped, once started; the exit status."""
         await self.stopped.wait()
         if self.status != FORCED:
             await self.store_closed()
@@ -199,6 +209,13 @@ class Server:
         self.timers.drop(connection)
         if self.is_stopping:
             self._finish_if_empty()
+
+    async def _open_ports(self) -> None:
+        await self._listeners.open(self.host, self.port, self._speech, lambda own: Connection(self, own))
+        self.port = self._listeners.port
+        log.info("listening on %s port %d", self.host, self.port)
+        for name, port in self.speech_ports.items():
+            log.info("listening on %s port %d, which speaks %s", self.host, port, name)
 
     def _end(self) -> None:
         """Step and answer all that waits, save it, and then end every session.
@@ -287,13 +304,33 @@ class Server:
 
     def _warmed_up(self, fault: Exception | None) -> None:
         if fault is not None:
-            log.error("warm-up failed", exc_info=fault)
-            self.status = FORCED
-            self.begin_stop()
+            self._fail("warm-up failed", fault)
         elif not self.is_stopping:
             # Only now: adding a model compiles what is not compiled yet, which would keep the port shut.
             for name, model in self.models.items():
                 self.hub.engine.add_model(name, model)
             self.front.unready_reason = None
-            self.ready.set()
-            log.info("ready: %s", ", ".join(sorted(self.models)))
+            if self._opens_late:
+                self._opening = self._loop.create_task(self._open_late())
+            else:
+                self._tell_ready()
+
+    async def _open_late(self) -> None:
+        try:
+            await self._open_ports()
+        except OSError as fault:
+            self._fail("the port cannot be opened", fault)
+            return
+        if self.is_stopping:
+            self._listeners.close()  # a stop began meanwhile
+        else:
+            self._tell_ready()
+
+    def _tell_ready(self) -> None:
+        self.ready.set()
+        log.info("ready: %s", ", ".join(sorted(self.models)))
+
+    def _fail(self, what: str, fault: Exception) -> None:
+        log.error(what, exc_info=fault)
+        self.status = FORCED
+        self.begin_stop()

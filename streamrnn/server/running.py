@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 
 from streamrnn.server.app import FORCED, Server
 
+Beside = Callable[[], Coroutine[object, object, None]]
 
-def run(server: Server) -> int:
+
+def run(server: Server, beside: Beside | None = None) -> int:
     """Serve until SIGTERM or SIGINT and return the exit status; a second signal exits at once. SIGHUP reloads.
 
     Prints nothing; what happens is logged under `streamrnn.server`.
+
+    Args:
+        beside: runs in the same loop from the start on, and is cancelled at the end.
 
     Raises:
         OSError: the port cannot be bound.
     """
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(_serve_until_signal(server))
+        return runner.run(_serve_until_signal(server, beside))
 
 
-async def _serve_until_signal(server: Server) -> int:
+async def _serve_until_signal(server: Server, beside: Beside | None) -> int:
     loop = asyncio.get_running_loop()
 
     def on_signal() -> None:
@@ -34,7 +39,13 @@ async def _serve_until_signal(server: Server) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
     loop.add_signal_handler(signal.SIGHUP, server.reload)
-    return await server.serve()
+    await server.start()
+    running = asyncio.create_task(beside()) if beside is not None else None
+    try:
+        return await server.served()
+    finally:
+        if running is not None:
+            running.cancel()
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
