@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 
@@ -14,12 +14,13 @@ from streamrnn.errors import OptionError
 from streamrnn.kernels.warmup import warmup
 from streamrnn.limits import Limits
 from streamrnn.model.model import Model
-from streamrnn.server.admission import admit, newer_of
+from streamrnn.server.admission import admit
 from streamrnn.server.connection import Connection
 from streamrnn.server.front import STOPPING, Front
 from streamrnn.server.keeper import Keeper
 from streamrnn.server.listeners import Listeners, SpeechOptions
 from streamrnn.server.pump import Pump, clock_ns
+from streamrnn.server.reloading import Load, Reloader
 from streamrnn.serving.hub import Hub
 from streamrnn.serving.roster import OnTurn
 from streamrnn.serving.speech.choice import hearing
@@ -32,7 +33,6 @@ MIN_TICK_MS = 5
 MAX_TICK_MS = 250
 SETTLE_S = 0.005
 CLOSE_STORE_S = 1.0
-Load = Callable[[], Mapping[str, Model]]
 FORCED = 1
 """Exit status after a second signal, or when warm-up failed."""
 
@@ -80,12 +80,9 @@ class Server:
         opens_late: bool = False,
     ) -> None:
         self.limits = limits or Limits()
-        self._load = load
-        self._is_loading = False
         self.host = host
         self.port = port
         self.models = dict(models)
-        self._is_forced = is_forced
         for name, model in self.models.items():
             if not 1 <= len(name) <= self.limits.max_id_chars:
                 raise OptionError(f"a model name must have 1 to {self.limits.max_id_chars} characters, got {name!r}")
@@ -97,6 +94,7 @@ class Server:
         self._helpers = ThreadPoolExecutor(n_helpers, "step") if n_helpers else None
         engine = Engine(limits=self.limits, helpers=self._helpers, snapshot_key=snapshot_key)
         self.hub = Hub(engine, self.limits, has_store=store is not None, on_turn=on_turn)
+        self._reloader = Reloader(load, self.models, engine, is_forced)
         self._store = store
         self._snapshot_key = snapshot_key
         self.front = Front(self.hub, self.models, self._speech.model, worker)
@@ -190,11 +188,7 @@ class Server:
 
         Whatever goes wrong is logged, and the models that are served go on; so does one whose new version is unproven.
         """
-        if self._load is None or self._is_loading or not self.ready.is_set():
-            log.warning("not reloading: %s", "no models to read again" if self._load is None else "not ready, or at it")
-            return
-        self._is_loading = True
-        threading.Thread(target=self._load_again, args=(self._load,), name="reload", daemon=True).start()
+        self._reloader.begin(self.ready.is_set())
 
     def abort(self) -> None:
         """Drop every connection and stop at once."""
@@ -213,9 +207,6 @@ class Server:
     async def _open_ports(self) -> None:
         await self._listeners.open(self.host, self.port, self._speech, lambda own: Connection(self, own))
         self.port = self._listeners.port
-        log.info("listening on %s port %d", self.host, self.port)
-        for name, port in self.speech_ports.items():
-            log.info("listening on %s port %d, which speaks %s", self.host, port, name)
 
     def _end(self) -> None:
         """Step and answer all that waits, save it, and then end every session.
@@ -265,31 +256,6 @@ class Server:
         if self.hub.dirty or self.hub.errands:
             self.pump.wake()
         self._clock_timer = self._loop.call_later(self._tick_s, self._look_at_clock)
-
-    def _load_again(self, load: Load) -> None:
-        models: Mapping[str, Model] = {}
-        fault: Exception | None = None
-        try:
-            models = load()
-            for model in models.values():
-                _ = model.digest  # computed here, not on the loop
-        except Exception as raised:
-            fault = raised
-        try:
-            self._loop.call_soon_threadsafe(self._loaded_again, models, fault)
-        except RuntimeError:
-            log.debug("the loop ended before the models were read")
-
-    def _loaded_again(self, models: Mapping[str, Model], fault: Exception | None) -> None:
-        self._is_loading = False
-        if fault is not None:
-            log.error("not reloaded, the models that are served go on: %s", fault)
-            return
-        newer = newer_of(self.models, models, self._is_forced)
-        for name in newer:
-            self.hub.engine.replace_model(name, models[name])
-            self.models[name] = models[name]
-        log.info("reloaded: %s", ", ".join(sorted(newer)) or "nothing is new")
 
     def _warm_up(self) -> None:
         fault: Exception | None = None

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+
+log = logging.getLogger("streamrnn.server")
 
 BACKLOG = 1024
 Shell = Callable[[str | None], asyncio.Protocol]
@@ -61,6 +64,9 @@ class Listeners:
         except OSError:
             self.close()
             raise
+        log.info("listening on %s port %d", host, self.port)
+        for name, speech_port in self.speech_ports.items():
+            log.info("listening on %s port %d, which speaks %s", host, speech_port, name)
 
     def close(self) -> None:
         """Take no connection any more; those that are open stay."""
