@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-NAMES = ("start", "kernels", "imported", "serving", "generating", "decoders", "checkpoints")
+NAMES = ("start", "kernels", "imported", "serving", "workers", "generating", "decoders", "checkpoints")
 
 if __name__ == "__main__":
     for name in NAMES:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from typing import NoReturn
+from typing import IO, NoReturn
 
 import msgspec
 import typer
 
+from streamrnn.server.workers.command import command_of
 from streamrnn.server.workers.options import WorkersOptions
 
 IN_MEMORY = "memory:"
@@ -35,10 +36,17 @@ def check_workers(options: WorkersOptions) -> None:
 
 def become_supervisor(options: WorkersOptions) -> NoReturn:
     """Go on as the supervisor, under the same process id; it needs nothing of what this program has loaded."""
-    with tempfile.TemporaryFile() as told:
+    with _unnamed_file() as told:
         told.write(msgspec.json.encode(options))
         told.seek(0)
         os.dup2(told.fileno(), STDIN)
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execv(sys.executable, [sys.executable, "-m", "streamrnn.server.workers"])
+    os.execv(sys.executable, command_of("streamrnn.server.workers"))
+
+
+def _unnamed_file() -> IO[bytes]:
+    """A file that only we have; in memory where the system can, for the file system may be read-only."""
+    if sys.platform == "linux":
+        return open(os.memfd_create("options"), "w+b")
+    return tempfile.TemporaryFile()

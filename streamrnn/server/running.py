@@ -11,30 +11,31 @@ from streamrnn.server.app import FORCED, Server
 Beside = Callable[[], Coroutine[object, object, None]]
 
 
-def run(server: Server, beside: Beside | None = None) -> int:
+def run(server: Server, beside: Beside | None = None, *, heeds_second: bool = True) -> int:
     """Serve until SIGTERM or SIGINT and return the exit status; a second signal exits at once. SIGHUP reloads.
 
     Prints nothing; what happens is logged under `streamrnn.server`.
 
     Args:
         beside: runs in the same loop from the start on, and is cancelled at the end.
+        heeds_second: whether a second signal is one.
 
     Raises:
         OSError: the port cannot be bound.
     """
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(_serve_until_signal(server, beside))
+        return runner.run(_serve_until_signal(server, beside, heeds_second))
 
 
-async def _serve_until_signal(server: Server, beside: Beside | None) -> int:
+async def _serve_until_signal(server: Server, beside: Beside | None, heeds_second: bool) -> int:
     loop = asyncio.get_running_loop()
 
     def on_signal() -> None:
-        if server.is_stopping:
+        if not server.is_stopping:
+            server.begin_stop()
+        elif heeds_second:
             server.status = FORCED
             server.abort()
-        else:
-            server.begin_stop()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)

@@ -41,7 +41,8 @@ def _serve(options: WorkerOptions, line: socket.socket) -> int:
     from streamrnn.server.running import run
 
     server = options.server.make(options.number, opens_late=not options.is_alone)
-    return run(server, lambda: answer(server, line))
+    # Whoever stops all processes of a service at once, as systemd does, tells a worker twice: the supervisor does, too.
+    return run(server, lambda: answer(server, line), heeds_second=False)
 
 
 async def answer(server: Server, line: socket.socket) -> None:

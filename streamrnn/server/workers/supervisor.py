@@ -21,8 +21,6 @@ STORE_S = 1.0
 """What a worker may take for its store, after the time to drain."""
 MARGIN_S = 2.0
 """What it may take besides, on a busy machine, before it is killed."""
-FORCED_S = 1.0
-"""The same after a second signal."""
 
 
 class Supervisor:
@@ -137,12 +135,9 @@ class Supervisor:
         patience_s = self._server.limits.drain_ms / 1000 + STORE_S + MARGIN_S
         forcing = asyncio.ensure_future(self._forcing.wait())
         await asyncio.wait((tending, forcing), timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
-        if self._forcing.is_set() and not tending.done():
-            self._send(signal.SIGTERM)
-            await asyncio.wait((tending,), timeout=FORCED_S)
         forcing.cancel()
         if not tending.done():
-            log.error("killing %d workers that did not stop", self._n_running)
+            log.error("killing %d workers that have not stopped", self._n_running)
             self._blame(FORCED)
             self._send(signal.SIGKILL)
         await tending

@@ -6,12 +6,12 @@ import asyncio
 import os
 import signal
 import socket
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
 from streamrnn.server.workers.channel import MAX_LINE_BYTES, Channel, Page, WorkerGoneError, line_of
+from streamrnn.server.workers.command import command_of
 from streamrnn.server.workers.options import WorkerOptions
 
 PROGRAM = "streamrnn.server.workers.program"
@@ -71,8 +71,8 @@ class Worker:
     async def start(self, options: WorkerOptions) -> None:
         """Start a process; by exec, and so with nothing of the supervisor in it.
 
-        It is in a process group of its own: Ctrl-C in a terminal goes to the supervisor alone, else each worker would
-        hear it twice, which means "at once".
+        It is in a process group of its own: Ctrl-C in a terminal goes to the supervisor alone, also while the worker is
+        still loading and would end with a traceback.
 
         Raises:
             OSError: the system has no room for it.
@@ -81,7 +81,7 @@ class Worker:
         ours, theirs = socket.socketpair()
         with theirs:
             try:
-                command = (sys.executable, "-m", PROGRAM, str(self.number))  # the number is for who lists processes
+                command = command_of(PROGRAM, str(self.number))  # the number is for who lists processes
                 self._process = await asyncio.create_subprocess_exec(*command, stdin=theirs.fileno(), process_group=0)
             except OSError:
                 ours.close()

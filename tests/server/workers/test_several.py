@@ -148,6 +148,17 @@ def test_a_stop_drains_every_worker(make: Callable[..., Several]) -> None:
     assert are_gone(pids)
 
 
+def test_who_stops_all_processes_at_once_stops_them_in_order(make: Callable[..., Several]) -> None:
+    several = make("--drain-ms=2000")
+    with sync.connect(several.url, reconnect_timeout_s=0.2) as client:
+        session = client.open("lstm")
+        for pid in (*several.pids().values(), several.process.pid):
+            os.kill(pid, signal.SIGTERM)
+        several.wait(lambda: "stopping 2 workers" in several.log() and several.log().count("stopping: ") == 2)
+        assert len(session.step([1.0, 2.0, 3.0])) == 2
+        assert several.process.wait(READY_S) == 0
+
+
 def test_ctrl_c_is_one_signal_although_the_terminal_sends_it_to_all(make: Callable[..., Several]) -> None:
     several = make("--drain-ms=500")
     with sync.connect(several.url, reconnect_timeout_s=0.2) as client:
