@@ -5,7 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
-NAMES = ("start", "kernels", "imported", "serving", "clients", "peers", "generating", "decoders", "checkpoints", "workers")
+NAMES = (
+    *("start", "kernels", "imported", "serving", "clients", "peers"),
+    *("generating", "decoders", "checkpoints", "workers"),
+)
 
 if __name__ == "__main__":
     for name in NAMES:

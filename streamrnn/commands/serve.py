@@ -4,48 +4,19 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import Annotated
 
 import typer
 
+from streamrnn.commands.named_models import parse_models
 from streamrnn.commands.precision import parse_precision_name
+from streamrnn.commands.workers import become_supervisor, check_workers
 from streamrnn.limits import Limits
-from streamrnn.model.model import Model
-from streamrnn.model.precision import PrecisionName
-
-if TYPE_CHECKING:
-    from streamrnn.stores import Store
+from streamrnn.server.listeners import SpeechOptions
+from streamrnn.server.options import ServerOptions
+from streamrnn.server.workers.options import LOG_FORMAT, MAX_WORKERS, WorkersOptions
 
 DEFAULT = Limits()
-SESSIONS_FILE = "sessions.sqlite"
-
-
-def parse_model(text: str) -> tuple[str, Path]:
-    """Split NAME=FILE.
-
-    Raises:
-        typer.BadParameter: it is not of that form, or the file is not there.
-    """
-    name, _, file = text.partition("=")
-    if not name or not file:
-        raise typer.BadParameter(f"expected NAME=FILE, such as temp=model.safetensors, got {text!r}")
-    path = Path(file)
-    if not path.is_file():
-        raise typer.BadParameter(f"expected a model file for {name!r}, there is none at {file!r}")
-    return name, path
-
-
-def parse_models(texts: list[str]) -> dict[str, Path]:
-    """Read every NAME=FILE; a name may stand once."""
-    models: dict[str, Path] = {}
-    for text in texts:
-        name, path = parse_model(text)
-        if name in models:
-            raise typer.BadParameter(f"expected each name once, {name!r} stands twice")
-        models[name] = path
-    return models
-
-
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -154,6 +125,24 @@ def serve(
             min=0, max=65535, metavar="N", help="Speak sherpa-onnx's protocol on this port, too; its own is 6006."
         ),
     ] = None,
+    workers: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=MAX_WORKERS,
+            metavar="N",
+            help="Serve with so many processes on the one port, one for a core; needs --state or --store.",
+        ),
+    ] = 1,
+    admin_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=65535,
+            metavar="N",
+            help="With --workers: answer for all on this port; 0 takes a free one.",
+        ),
+    ] = None,
     force_unproven: Annotated[
         bool,
         typer.Option(
@@ -178,8 +167,6 @@ def serve(
 
     Example: streamrnn serve --model temp=temperature.safetensors --model text=char_lm.safetensors --port 8765
     """
-    files = parse_models(model)
-    logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     limits = Limits(
         max_sessions=max_sessions,
         max_connections=max_connections,
@@ -196,31 +183,23 @@ def serve(
     )
     if state is not None and store is not None:
         raise typer.BadParameter("expected --state or --store, got both")
-    import streamrnn
-    from streamrnn.server.app import Server
-    from streamrnn.server.listeners import SpeechOptions
+    options = ServerOptions(
+        models={name: str(path) for name, path in parse_models(model).items()},
+        host=host,
+        port=port,
+        limits=limits,
+        precision=precision,
+        snapshot_key_file=str(snapshot_key_file) if snapshot_key_file else None,
+        state=str(state) if state is not None else None,
+        store=store,
+        is_forced=force_unproven,
+        speech=SpeechOptions(speech, vosk_port, sherpa_port),
+    )
+    several = WorkersOptions(options, workers, admin_port, log_level)
+    check_workers(several)
+    if workers > 1:
+        become_supervisor(several)
+    logging.basicConfig(level=log_level.upper(), format=LOG_FORMAT)
     from streamrnn.server.running import run
 
-    def load() -> dict[str, Model]:
-        return {name: streamrnn.load_model(path, cast(PrecisionName, precision)) for name, path in files.items()}
-
-    key = snapshot_key_file.read_bytes() if snapshot_key_file else None
-    models = load()
-    sessions = open_sessions(state, store)
-    options = SpeechOptions(speech, vosk_port, sherpa_port)
-    server = Server(models, host, port, limits, key, load, sessions, is_forced=force_unproven, speech=options)
-    raise typer.Exit(run(server))
-
-
-def open_sessions(state: Path | None, url: str | None) -> Store | None:
-    """The store that --state or --store names, or None.
-
-    Raises:
-        OptionError, StoreError: it is none, or cannot be opened.
-    """
-    from streamrnn.stores import open_store
-
-    if state is not None:
-        state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return open_store(state / SESSIONS_FILE)
-    return open_store(url) if url is not None else None
+    raise typer.Exit(run(options.make()))

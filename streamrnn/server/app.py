@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 
@@ -14,12 +14,13 @@ from streamrnn.errors import OptionError
 from streamrnn.kernels.warmup import warmup
 from streamrnn.limits import Limits
 from streamrnn.model.model import Model
-from streamrnn.server.admission import admit, newer_of
+from streamrnn.server.admission import admit
 from streamrnn.server.connection import Connection
 from streamrnn.server.front import STOPPING, Front
 from streamrnn.server.keeper import Keeper
 from streamrnn.server.listeners import Listeners, SpeechOptions
 from streamrnn.server.pump import Pump, clock_ns
+from streamrnn.server.reloading import Load, Reloader
 from streamrnn.serving.hub import Hub
 from streamrnn.serving.roster import OnTurn
 from streamrnn.serving.speech.choice import hearing
@@ -32,7 +33,6 @@ MIN_TICK_MS = 5
 MAX_TICK_MS = 250
 SETTLE_S = 0.005
 CLOSE_STORE_S = 1.0
-Load = Callable[[], Mapping[str, Model]]
 FORCED = 1
 """Exit status after a second signal, or when warm-up failed."""
 
@@ -51,6 +51,8 @@ class Server:
         on_turn: told of every turn in a session's life, see `serving.roster`.
         is_forced: serve models whose certificate failed, too; else they are refused, here and by `reload`.
         speech: how clients of other speech servers are heard.
+        worker: its number, where it is one of several processes on one port: that is shared, and the metrics say which.
+        opens_late: open the ports only when ready, as nobody should meet this one while others are.
 
     Attributes:
         speech_ports: by protocol, once started.
@@ -74,14 +76,13 @@ class Server:
         on_turn: OnTurn | None = None,
         is_forced: bool = False,
         speech: SpeechOptions | None = None,
+        worker: int | None = None,
+        opens_late: bool = False,
     ) -> None:
         self.limits = limits or Limits()
-        self._load = load
-        self._is_loading = False
         self.host = host
         self.port = port
         self.models = dict(models)
-        self._is_forced = is_forced
         for name, model in self.models.items():
             if not 1 <= len(name) <= self.limits.max_id_chars:
                 raise OptionError(f"a model name must have 1 to {self.limits.max_id_chars} characters, got {name!r}")
@@ -93,14 +94,18 @@ class Server:
         self._helpers = ThreadPoolExecutor(n_helpers, "step") if n_helpers else None
         engine = Engine(limits=self.limits, helpers=self._helpers, snapshot_key=snapshot_key)
         self.hub = Hub(engine, self.limits, has_store=store is not None, on_turn=on_turn)
+        self._reloader = Reloader(load, self.models, engine, is_forced, lambda: self.pump.join())
         self._store = store
         self._snapshot_key = snapshot_key
-        self.front = Front(self.hub, self.models, self._speech.model)
+        self.front = Front(self.hub, self.models, self._speech.model, worker)
         self.connections: set[Connection] = set()
         self.status = 0
-        self._listeners = Listeners()
+        self._opens_late = opens_late
+        self._listeners = Listeners(is_shared=worker is not None)
         self.speech_ports = self._listeners.speech_ports
         self.is_stopping = False
+        self.ready = asyncio.Event()
+        self.stopped = asyncio.Event()
 
     async def __aenter__(self) -> Server:
         await self.start()
@@ -119,8 +124,6 @@ class Server:
             OSError: a port cannot be bound.
         """
         self._loop = asyncio.get_running_loop()
-        self.ready = asyncio.Event()
-        self.stopped = asyncio.Event()
         self.pump = Pump(self._loop, self.hub)
         limits = self.limits
         shortest_ms = min(
@@ -132,12 +135,13 @@ class Server:
         if self._store is not None:
             pump = self.pump
             pump.keeper = Keeper(self._loop, self.hub, self._store, self._snapshot_key, pump.do, pump.wake)
-        await self._listeners.open(self.host, self.port, self._speech, lambda own: Connection(self, own))
-        self.port = self._listeners.port
         self._clock_timer = self._loop.call_later(self._tick_s, self._look_at_clock)
-        log.info("listening on %s port %d", self.host, self.port)
-        for name, port in self.speech_ports.items():
-            log.info("listening on %s port %d, which speaks %s", self.host, port, name)
+        try:
+            if not self._opens_late:
+                await self._open_ports()
+        except OSError:
+            self._clock_timer.cancel()
+            raise
         threading.Thread(target=self._warm_up, name="warm-up", daemon=True).start()
 
     async def serve(self) -> int:
@@ -146,7 +150,7 @@ class Server:
         return await self.finished()
 
     async def finished(self) -> int:
-        """Return the exit status once stopped."""
+        """Wait until it is stopped, once started; the exit status."""
         await self.stopped.wait()
         if self.status != FORCED:
             await self.store_closed()
@@ -186,11 +190,7 @@ class Server:
 
         Whatever goes wrong is logged, and the models that are served go on; so does one whose new version is unproven.
         """
-        if self._load is None or self._is_loading or not self.ready.is_set():
-            log.warning("not reloading: %s", "no models to read again" if self._load is None else "not ready, or at it")
-            return
-        self._is_loading = True
-        threading.Thread(target=self._load_again, args=(self._load,), name="reload", daemon=True).start()
+        self._reloader.begin(self.ready.is_set())
 
     def abort(self) -> None:
         """Drop every connection and stop at once."""
@@ -205,6 +205,10 @@ class Server:
         self.timers.drop(connection)
         if self.is_stopping:
             self._finish_if_empty()
+
+    async def _open_ports(self) -> None:
+        await self._listeners.open(self.host, self.port, self._speech, lambda own: Connection(self, own))
+        self.port = self._listeners.port
 
     def _end(self) -> None:
         """Step and answer all that waits, save it, and then end every session.
@@ -261,32 +265,6 @@ class Server:
         if self.hub.dirty or self.hub.errands:
             self.pump.wake()
 
-    def _load_again(self, load: Load) -> None:
-        models: Mapping[str, Model] = {}
-        fault: Exception | None = None
-        try:
-            models = load()
-            for model in models.values():
-                _ = model.digest  # computed here, not on the loop
-        except Exception as raised:
-            fault = raised
-        try:
-            self._loop.call_soon_threadsafe(self._loaded_again, models, fault)
-        except RuntimeError:
-            log.debug("the loop ended before the models were read")
-
-    def _loaded_again(self, models: Mapping[str, Model], fault: Exception | None) -> None:
-        self._is_loading = False
-        if fault is not None:
-            log.error("not reloaded, the models that are served go on: %s", fault)
-            return
-        self.pump.join()
-        newer = newer_of(self.models, models, self._is_forced)
-        for name in newer:
-            self.hub.engine.replace_model(name, models[name])
-            self.models[name] = models[name]
-        log.info("reloaded: %s", ", ".join(sorted(newer)) or "nothing is new")
-
     def _warm_up(self) -> None:
         fault: Exception | None = None
         try:
@@ -300,13 +278,33 @@ class Server:
 
     def _warmed_up(self, fault: Exception | None) -> None:
         if fault is not None:
-            log.error("warm-up failed", exc_info=fault)
-            self.status = FORCED
-            self.begin_stop()
+            self._fail("warm-up failed", fault)
         elif not self.is_stopping:
             # Only now: adding a model compiles what is not compiled yet, which would keep the port shut.
             for name, model in self.models.items():
                 self.hub.engine.add_model(name, model)
             self.front.unready_reason = None
-            self.ready.set()
-            log.info("ready: %s", ", ".join(sorted(self.models)))
+            if self._opens_late:
+                self._opening = self._loop.create_task(self._open_late())
+            else:
+                self._tell_ready()
+
+    async def _open_late(self) -> None:
+        try:
+            await self._open_ports()
+        except OSError as fault:
+            self._fail("the port cannot be opened", fault)
+            return
+        if self.is_stopping:
+            self._listeners.close()  # a stop began meanwhile
+        else:
+            self._tell_ready()
+
+    def _tell_ready(self) -> None:
+        self.ready.set()
+        log.info("ready: %s", ", ".join(sorted(self.models)))
+
+    def _fail(self, what: str, fault: Exception) -> None:
+        log.error(what, exc_info=fault)
+        self.status = FORCED
+        self.begin_stop()

@@ -28,16 +28,19 @@ class Front:
         hub: what the websockets will speak to.
         models: those that are served, by name; listed before they are ready, too.
         hearing: the model that hears the clients of speech protocols, where they name none; None: the only one.
+        worker: the number of this server among several on one port, which its metrics tell.
 
     Attributes:
         unready_reason: why no websocket is taken at present, or None.
     """
 
-    def __init__(self, hub: Hub, models: Mapping[str, Model], hearing: str | None = None) -> None:
+    def __init__(
+        self, hub: Hub, models: Mapping[str, Model], hearing: str | None = None, worker: int | None = None
+    ) -> None:
         self.hub = hub
         self.models = models
         self.hearing = hearing
-        self.metrics = Metrics(hub)
+        self.metrics = Metrics(hub, worker)
         self.unready_reason: str | None = WARMING
 
     def speech(self, asked: Request, own: str | None) -> Speech | None:

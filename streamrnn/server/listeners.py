@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+
+log = logging.getLogger("streamrnn.server")
 
 BACKLOG = 1024
 Shell = Callable[[str | None], asyncio.Protocol]
@@ -34,12 +37,16 @@ class SpeechOptions:
 class Listeners:
     """Open ports.
 
+    Args:
+        is_shared: other processes of this user may listen on them too, and the system deals connections out to all.
+
     Attributes:
         port: our own.
         speech_ports: by protocol.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, is_shared: bool = False) -> None:
+        self._is_shared = is_shared
         self._open: list[asyncio.Server] = []
         self.port = 0
         self.speech_ports: dict[str, int] = {}
@@ -57,6 +64,9 @@ class Listeners:
         except OSError:
             self.close()
             raise
+        log.info("listening on %s port %d", host, self.port)
+        for name, speech_port in self.speech_ports.items():
+            log.info("listening on %s port %d, which speaks %s", host, speech_port, name)
 
     def close(self) -> None:
         """Take no connection any more; those that are open stay."""
@@ -65,7 +75,9 @@ class Listeners:
 
     async def _listen(self, host: str, port: int, shell: Shell, own: str | None) -> int:
         loop = asyncio.get_running_loop()
-        listener = await loop.create_server(lambda: shell(own), host, port, backlog=BACKLOG)
+        listener = await loop.create_server(
+            lambda: shell(own), host, port, backlog=BACKLOG, reuse_port=self._is_shared or None
+        )
         self._open.append(listener)
         bound: int = listener.sockets[0].getsockname()[1]
         return bound

@@ -17,13 +17,25 @@ NS = 1e-9
 
 
 class HubCollector(Collector):
-    """Reads the plain integers of one hub."""
+    """Reads the plain integers of one hub.
 
-    def __init__(self, hub: Hub) -> None:
+    Args:
+        worker: a label of every sample, where the hub is that of one of several workers. Without it every worker's
+            counters would look like one that jumps back and forth, as each scrape meets another.
+    """
+
+    def __init__(self, hub: Hub, worker: int | None = None) -> None:
         self._hub = hub
+        self._own = {} if worker is None else {"worker": str(worker)}
 
     def collect(self) -> Iterator[Metric]:
         """Yield every metric family."""
+        for family in self._families():
+            if self._own:
+                family.samples = [sample._replace(labels=self._own | sample.labels) for sample in family.samples]
+            yield family
+
+    def _families(self) -> Iterator[Metric]:
         hub, tally = self._hub, self._hub.tally
         yield GaugeMetricFamily("streamrnn_sessions", "Sessions that are kept", value=hub.n_sessions)
         yield _by_label(
@@ -87,9 +99,9 @@ def _family(name: str, text: str, histogram: Histogram, unit: float) -> Histogra
 class Metrics:
     """The `/metrics` page of one hub; each has its own registry, so that two servers may live in one program."""
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: Hub, worker: int | None = None) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(HubCollector(hub))
+        self._registry.register(HubCollector(hub, worker))
 
     def page(self) -> bytes:
         """Return the metrics in Prometheus text format."""

@@ -4,45 +4,54 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 
 from streamrnn.server.app import FORCED, Server
 from streamrnn.server.garbage import Garbage
 
+Beside = Callable[[], Coroutine[object, object, None]]
 
-def run(server: Server) -> int:
+
+def run(server: Server, beside: Beside | None = None, *, heeds_second: bool = True) -> int:
     """Serve until SIGTERM or SIGINT and return the exit status; a second signal exits at once. SIGHUP reloads.
 
     Once it is ready the garbage of the whole program is collected as suits the server. Prints nothing; what happens is
     logged under `streamrnn.server`.
 
+    Args:
+        beside: runs in the same loop from the start on, and is cancelled at the end.
+        heeds_second: whether a second signal is one.
+
     Raises:
         OSError: the port cannot be bound.
     """
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(_serve_until_signal(server))
+        return runner.run(_serve_until_signal(server, beside, heeds_second))
 
 
-async def _serve_until_signal(server: Server) -> int:
+async def _serve_until_signal(server: Server, beside: Beside | None, heeds_second: bool) -> int:
     loop = asyncio.get_running_loop()
 
     def on_signal() -> None:
-        if server.is_stopping:
+        if not server.is_stopping:
+            server.begin_stop()
+        elif heeds_second:
             server.status = FORCED
             server.abort()
-        else:
-            server.begin_stop()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
     loop.add_signal_handler(signal.SIGHUP, server.reload)
     await server.start()
     with Garbage(server.hub) as garbage:
-        tending = loop.create_task(garbage.tend(server.ready))
+        running = [loop.create_task(garbage.tend(server.ready))]
+        if beside is not None:
+            running.append(loop.create_task(beside()))
         try:
             return await server.finished()
         finally:
-            tending.cancel()
+            for task in running:
+                task.cancel()
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -1,4 +1,4 @@
-"""A process of its own at a store, to be killed or raced: `child.py save|claim|open PLACE [N]`.
+"""A process of its own at a store, to be killed or raced: `child.py save|save_own:OWNER|claim|open PLACE [N]`.
 
 It says on stdout what it has done, a line each, and waits for a line on stdin before it starts.
 """
@@ -58,6 +58,13 @@ def save(store: Store, n_saves: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
+def save_own(store: Store, n_saves: int, owner: str) -> None:
+    """Save sessions that nobody else has, as one of several servers over one store."""
+    for n in range(n_saves):
+        store.save([Stored(f"{owner}-s{i}", 0, n, sealed(f"{owner}-s{i}", n)) for i in range(N_SESSIONS)], float(n))
+        say(n)
+
+
 def claim(store: Store, n_claims: int) -> None:
     """Claim one session again and again."""
     for n in range(n_claims):
@@ -68,13 +75,16 @@ def claim(store: Store, n_claims: int) -> None:
 
 def main() -> None:
     """Do one of the above."""
-    verb, place, n = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    (verb, _, owner), place, n = sys.argv[1].partition(":"), sys.argv[2], int(sys.argv[3])
     sys.stdin.readline()
     made: Store = ValkeyStore(place, timeout_s=60) if "://" in place else SqliteStore(place, busy_timeout_s=60)
     with made as store:
-        {"save": save, "claim": claim, "open": lambda store, n: store.save([Stored(f"s{n}", 0, 0, b"")], 0.0)}[verb](
-            store, n
-        )
+        if verb == "save_own":
+            save_own(store, n, owner)
+        else:
+            {"save": save, "claim": claim, "open": lambda store, n: store.save([Stored(f"s{n}", 0, 0, b"")], 0.0)}[
+                verb
+            ](store, n)
 
 
 if __name__ == "__main__":

@@ -119,6 +119,15 @@ def test_two_processes_that_claim_at_once_get_different_epochs(place):
     assert all(mine == sorted(mine) for mine in epochs)
 
 
+def test_processes_that_save_at_once_all_get_their_turn(place):
+    n_children, n_saves = 4, 50
+    said = run([start(f"save_own:{i}", place, n_saves) for i in range(n_children)])
+    assert said == [list(range(n_saves))] * n_children
+    with open_store(place) as store:
+        records = [store.load(f"{i}-s{n}") for i in range(n_children) for n in range(N_SESSIONS)]
+    assert [save_of(record.snapshot, record.session_id) for record in records] == [n_saves - 1] * len(records)
+
+
 def test_processes_that_make_one_file_at_once_share_it(tmp_path):
     for n in range(5):
         path = tmp_path / f"{n}.db"
