@@ -171,7 +171,9 @@ def main() -> int:
     n_wrong = sum(not figure["is_right"] for figure in figures)
     n_slow = sum(figure["stall_ms"] > STALL_MS for figure in figures)
     harm = "bit-equal to the offline run" if watched["is_exact"] else "NOT the offline run's"
-    print(f"{len(figures)} attacks: {n_wrong} answered wrongly, {n_slow} stalled the loop for more than {STALL_MS:g} ms")
+    print(
+        f"{len(figures)} attacks: {n_wrong} answered wrongly, {n_slow} stalled the loop for more than {STALL_MS:g} ms"
+    )
     print(f"ordinary sessions: {watched['n']} outputs, {harm}")
     if not arguments.only:
         about = {"load_average_before": round(load, 2), "limits": ready["limits"], "watched": watched}

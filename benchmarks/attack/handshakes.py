@@ -74,7 +74,9 @@ def deaf(port: int) -> str:
 
 
 @attack(
-    f"connection flood: {N_FLOOD} at once, {N_PLACES} places", f"HTTP 101 x {N_PLACES}, HTTP 503 x {N_FLOOD - N_PLACES}", 2
+    f"connection flood: {N_FLOOD} at once, {N_PLACES} places",
+    f"HTTP 101 x {N_PLACES}, HTTP 503 x {N_FLOOD - N_PLACES}",
+    2,
 )
 def flood(port: int) -> str:
     """Open more websockets than are taken."""

@@ -56,10 +56,13 @@ JSON_BOMBS = {
     f"{N_NESTED} nested arrays": b'{"type":"close","handle":' + b"[" * N_NESTED,
     f"{N_NESTED} nested objects": b'{"a":' * N_NESTED,
     "a number of 4 million digits": b'{"type":"close","handle":' + b"1" * (SIZE - 40) + b"}",
-    "an exponent of 4 million digits": b'{"type":"generate","handle":1,"seq":0,"n":1,"temperature":1e' + b"9" * (SIZE - 80),
+    "an exponent of 4 million digits": b'{"type":"generate","handle":1,"seq":0,"n":1,"temperature":1e'
+    + b"9" * (SIZE - 80),
     "2 million handles": filled(b'{"type":"frames","handles":[', b"1,") + b"1]}",
     "a list of handles again and again": filled(b'{"type":"frames"', b',"handles":[' + b"1," * 65535 + b"1]"),
-    "a payload of 4 MiB that is no base64": b'{"type":"frame","handle":1,"seq":0,"payload":"' + b"!" * (SIZE - 80) + b'"}',
+    "a payload of 4 MiB that is no base64": b'{"type":"frame","handle":1,"seq":0,"payload":"'
+    + b"!" * (SIZE - 80)
+    + b'"}',
     "escapes, 4 MiB": filled(b'{"type":"', b"\\u0041") + b'"}',
     "spaces, 4 MiB": b" " * SIZE,
 }

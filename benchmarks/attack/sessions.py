@@ -31,7 +31,9 @@ def hear_n(wire: Wire, n: int) -> Counter[str]:
     return wire.hear(is_last)
 
 
-@attack("`open` flood: 1200 sessions on each of 2 connections", f"opened x {N_SLOTS}, at_capacity x {2400 - N_SLOTS}", 3)
+@attack(
+    "`open` flood: 1200 sessions on each of 2 connections", f"opened x {N_SLOTS}, at_capacity x {2400 - N_SLOTS}", 3
+)
 def open_flood(port: int) -> str:
     """Take every slot there is, on several connections."""
     with Wire(port) as one, Wire(port) as other:
@@ -53,9 +55,7 @@ def open_close(port: int) -> str:
 def hash_walk() -> list[str]:
     """Words that share no beginnings, so that a tree of their letters is as large as it can be."""
     letters = "abcdefghijklmnopqrstuvwxyz"
-    return [
-        "".join(letters[b % 26] for b in hashlib.shake_128(str(i).encode()).digest(600)) for i in range(100)
-    ]
+    return ["".join(letters[b % 26] for b in hashlib.shake_128(str(i).encode()).digest(600)) for i in range(100)]
 
 
 DECODERS: dict[str, tuple[Any, str]] = {

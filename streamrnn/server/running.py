@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 from collections.abc import Callable
 
 from streamrnn.server.app import FORCED, Server
+from streamrnn.server.repeats import Repeats
+
+LOGGERS = ("streamrnn.server", "streamrnn.serving")
+"""Those in which clients cause lines."""
 
 
 def run(server: Server) -> int:
     """Serve until SIGTERM or SIGINT and return the exit status; a second signal exits at once. SIGHUP reloads.
 
-    Prints nothing; what happens is logged under `streamrnn.server`.
+    Prints nothing; what happens is logged under `streamrnn.server` and `streamrnn.serving`, what repeats itself not
+    without end.
 
     Raises:
         OSError: the port cannot be bound.
     """
+    repeats = Repeats()
+    for name in LOGGERS:
+        logging.getLogger(name).addFilter(repeats)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(_serve_until_signal(server))
 
