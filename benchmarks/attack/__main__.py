@@ -36,7 +36,8 @@ STALL_MS = 10.0
 class Asked:
     """A process that answers each line with a line of JSON."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, name: str, process: subprocess.Popen[str]) -> None:
+        self.name = name
         self.process = process
 
     def hear(self) -> dict[str, Any]:
@@ -48,7 +49,7 @@ class Asked:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
-            raise ChildProcessError(f"{self.process.args} has died")
+            raise ChildProcessError(f"{self.name} has died")
         answer: dict[str, Any] = json.loads(line)
         return answer
 
@@ -59,7 +60,7 @@ class Asked:
             self.process.stdin.write("\n")
             self.process.stdin.flush()
         except BrokenPipeError:
-            raise ChildProcessError(f"{self.process.args} has died") from None
+            raise ChildProcessError(f"{self.name} has died") from None
         return self.hear()
 
     def end(self) -> None:
@@ -79,7 +80,7 @@ def running(core: int, *arguments: str) -> Iterator[Asked]:
         preexec_fn=lambda: os.sched_setaffinity(0, {core}),
     )
     try:
-        yield Asked(process)
+        yield Asked(arguments[0], process)
     finally:
         process.terminate()
         process.wait(10)

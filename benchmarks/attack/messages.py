@@ -1,4 +1,4 @@
-"""Attacks with messages that are none, or that declare more than they hold: one websocket message of legal size each."""
+"""Attacks with messages that are none, or that declare more than they hold: one message of legal size each."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import msgspec
 
 from benchmarks.attack.attack import attack
 from benchmarks.attack.frames import opened
-from benchmarks.attack.wire import JSON, TEXT, Wire, masked, told
+from benchmarks.attack.wire import TEXT, Wire, masked, told
 from streamrnn.wire import messages as m
+from streamrnn.wire.codec import JSON, MSGPACK
 
 SIZE = 4 * 1024 * 1024 - 64
 """A little less than the largest message."""
@@ -56,23 +57,24 @@ JSON_BOMBS = {
     f"{N_NESTED} nested arrays": b'{"type":"close","handle":' + b"[" * N_NESTED,
     f"{N_NESTED} nested objects": b'{"a":' * N_NESTED,
     "a number of 4 million digits": b'{"type":"close","handle":' + b"1" * (SIZE - 40) + b"}",
-    "an exponent of 4 million digits": b'{"type":"generate","handle":1,"seq":0,"n":1,"temperature":1e'
-    + b"9" * (SIZE - 80),
+    "an exponent of 4 million digits": filled(b'{"type":"generate","n":1,"temperature":1e', b"9"),
     "2 million handles": filled(b'{"type":"frames","handles":[', b"1,") + b"1]}",
     "a list of handles again and again": filled(b'{"type":"frames"', b',"handles":[' + b"1," * 65535 + b"1]"),
-    "a payload of 4 MiB that is no base64": b'{"type":"frame","handle":1,"seq":0,"payload":"'
-    + b"!" * (SIZE - 80)
-    + b'"}',
+    "a payload of 4 MiB that is no base64": filled(b'{"type":"frame","payload":"', b"!") + b'"}',
     "escapes, 4 MiB": filled(b'{"type":"', b"\\u0041") + b'"}',
     "spaces, 4 MiB": b" " * SIZE,
 }
 
 
+TOO_LARGE = frozenset({"a type of 4 MiB", "a number of 4 million digits", "2 million handles", "escapes, 4 MiB"})
+"""Whole messages, of which too much is not payload; the others cannot be read."""
+
+
 def enter(kind: str, name: str, bomb: bytes) -> None:
     """Enter one bomb as an attack."""
-    protocol, first = (JSON, 0x80 | TEXT) if kind == "json" else ("streamrnn.v1.msgpack", 0x82)
+    protocol, first = (JSON, 0x80 | TEXT) if kind == "json" else (MSGPACK, 0x82)
 
-    @attack(f"{kind}: {name}", "malformed, close 1007")
+    @attack(f"{kind}: {name}", "too_large, close 1009" if name in TOO_LARGE else "malformed, close 1007")
     def throw(port: int) -> str:
         with Wire(port, protocol) as wire:
             wire.send(masked(bomb, first))

@@ -1,7 +1,7 @@
 """The server that is attacked, in a process of its own; a heartbeat in its loop tells how long the loop stood still.
 
-Run as `python -m benchmarks.attack.server`. Prints one line of JSON when it is ready, and one more for each line that it
-reads: the figures since the line before. Ends at the end of its input.
+Run as `python -m benchmarks.attack.server`. Prints one line of JSON when it is ready, and one more for each line that
+it reads: the figures since the line before. Ends at the end of its input.
 """
 
 from __future__ import annotations

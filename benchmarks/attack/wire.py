@@ -132,6 +132,23 @@ class Wire:
                 self.is_over = fault != "silence"
                 return seen
 
+    def answer(self) -> Any:
+        """The next message.
+
+        Raises:
+            ConnectionError: none came.
+        """
+        found: list[Any] = []
+
+        def take(message: Any) -> bool:
+            found.append(message)
+            return True
+
+        seen = self.hear(take)
+        if not found:
+            raise ConnectionError(told(seen))
+        return found[0]
+
     def hear_end(self, wait_s: float = PATIENCE_S) -> Counter[str]:
         """Count all that comes until the end of the connection."""
         return self.hear(lambda _: False, wait_s)

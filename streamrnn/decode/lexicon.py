@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from streamrnn.errors import OptionError
 
 MAX_GROWN = 4096
-"""Branches of one tree that are kept grown: it comes from a client, and each letter of a list may need one of its own."""
+"""Branches of one tree that are kept grown: a list comes from a client, and each of its letters may need one."""
 
 
 class _Tree:
@@ -30,8 +30,8 @@ class _Tree:
 class Branch:
     """What has been spelled so far: the words of the list that go on so, which stand side by side in it.
 
-    It grows when something is spelled on. Where too many have grown the root lets go of them, and they grow again; so only
-    the root is the same object each time.
+    It grows when something is spelled on. Where too many have grown the root lets go of them, and they grow again; so
+    only the root is the same object each time.
 
     Attributes:
         is_word: whether it is a word of the list.
