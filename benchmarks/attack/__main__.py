@@ -29,6 +29,8 @@ QUIET_S = 1.0
 LEAST_S = 1.0
 """An attack is played again until it has taken so long."""
 SETTLE_S = 0.3
+CALM_S, N_CALM = 10.0, 16
+"""Longest wait for the frames that an attack has left, and how many wait at any time for the watcher."""
 STALL_MS = 10.0
 """The aim: no loop stands still for longer."""
 
@@ -96,8 +98,16 @@ def serves(port: int) -> bool:
         return False
 
 
+def calm_down(server: Asked) -> None:
+    """Wait until what the attack before has left to be stepped is done, a while at most: it is stepped all the same."""
+    deadline = time.monotonic() + CALM_S
+    while server.ask()["n_pending"] > N_CALM and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+
 def play(attack: Attack, port: int, server: Asked, watcher: Asked) -> dict[str, Any]:
     """Play one attack and return its figures."""
+    calm_down(server)
     watcher.ask()
     time.sleep(QUIET_S)
     before, calm = watcher.ask(), server.ask()
@@ -115,7 +125,7 @@ def play(attack: Attack, port: int, server: Asked, watcher: Asked) -> dict[str, 
         "attack": attack.name,
         "expected": attack.expected,
         "seen": wrong[0] if wrong else attack.expected,
-        "is_right": not wrong and serves(port),
+        "is_right": not wrong and not during["faults"] and serves(port),
         "n_played": n_played,
         "seconds": round(time.monotonic() - begin, 2),
         "stall_ms": after["stall_ms"],
@@ -131,10 +141,14 @@ def play(attack: Attack, port: int, server: Asked, watcher: Asked) -> dict[str, 
 def row_of(figure: dict[str, Any]) -> list[str]:
     """One row of the table."""
     stall = f"{figure['stall_ms']:.1f}"
-    seen = figure["seen"] if figure["is_right"] else f"WRONG: {figure['seen']}, expected {figure['expected']}"
+    seen = figure["seen"]
+    if figure["during"]["faults"]:
+        seen = f"HARM: an ordinary session heard {figure['during']['faults'][0]}"
+    elif not figure["is_right"]:
+        seen = f"WRONG: {seen}, expected {figure['expected']}"
     return [
         figure["attack"],
-        seen[:90],
+        seen[:110],
         stall if figure["stall_ms"] <= STALL_MS else f"MISS {stall}",
         f"{figure['peak_kib'] / 1024:.1f}",
         f"{figure['growth_kib'] / 1024:.1f}",
@@ -157,16 +171,21 @@ def main() -> int:
     cores = sorted(os.sched_getaffinity(0))
     load = os.getloadavg()[0]
     figures: list[dict[str, Any]] = []
+    watched: dict[str, Any] = {"n": 0, "is_exact": False}
+    ready: dict[str, Any] = {}
     with running(cores[0], "benchmarks.attack.server") as server:
         ready = server.hear()
         with running(cores[-1], "benchmarks.attack.watcher", str(ready["port"])) as watcher:
             os.sched_setaffinity(0, {cores[-1]})
             os.nice(5)  # the watcher shares the core, and must not wait for the attacker
-            for attack in chosen(arguments.only):
-                figures.append(play(attack, ready["port"], server, watcher))
-                print(f"{attack.name}: {figures[-1]['seen']}", file=sys.stderr, flush=True)
-            watcher.end()
-            watched = watcher.hear()
+            try:
+                for attack in chosen(arguments.only):
+                    figures.append(play(attack, ready["port"], server, watcher))
+                    print(f"{attack.name}: {figures[-1]['seen']}", file=sys.stderr, flush=True)
+                watcher.end()
+                watched = watcher.hear()
+            except ChildProcessError as fault:
+                print(f"{fault}, in {attack.name}")
     columns = ["attack", "answer", "stall ms", "peak MiB", "left MiB", "p99 before", "p99 during", "log lines"]
     report.show(report.Table("Attacks on one server, ordinary sessions beside them", columns, [*map(row_of, figures)]))
     n_wrong = sum(not figure["is_right"] for figure in figures)

@@ -69,6 +69,7 @@ def deaf(port: int) -> str:
     wires = [Wire(port) for _ in range(N_SLOW)]
     for wire in wires:
         with wire:
+            wire.is_deaf = True
             seen[told(wire.hear_end())] += 1
     return told(seen)
 

@@ -100,7 +100,7 @@ async def serve() -> None:
         while await reader.readline():
             figures: dict[str, Any] = {"stall_ms": heart.stall_ms, "n_late": heart.n_late, "n_log_lines": lines.n_lines}
             figures |= {"rss_kib": memory_kib("VmRSS"), "peak_kib": memory_kib("VmHWM")}
-            figures |= {"n_connections": len(server.connections), "n_sessions": server.hub.n_sessions}
+            figures |= {"n_connections": len(server.connections), "n_pending": server.hub.n_pending}
             say(figures)
             heart.start()
             lines.n_lines = 0

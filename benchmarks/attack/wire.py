@@ -54,6 +54,9 @@ class Wire:
         port: of the server.
         protocol: sub-protocol of the handshake; None: none is made.
         inbox_bytes: of the socket's receive buffer; None: the system's own choice.
+
+    Attributes:
+        is_deaf: pings are not answered.
     """
 
     def __init__(self, port: int, protocol: str | None = MSGPACK, inbox_bytes: int | None = None) -> None:
@@ -66,7 +69,7 @@ class Wire:
         self._rest = bytearray()
         self._decode = (JSON_CODEC if protocol == JSON else CODEC).decode_server
         self._is_text = protocol == JSON
-        self.is_over = False
+        self.is_deaf = False
         if protocol is not None:
             self.send(handshake(protocol))
             head = self.head()
@@ -122,14 +125,16 @@ class Wire:
                         return seen
                 elif opcode == CLOSE:
                     seen[f"close {int.from_bytes(payload[:2], 'big')}"] += 1
-                    self.is_over = True
                     return seen
+                elif opcode == PONG:
+                    seen["pong"] += 1
+                elif self.is_deaf:
+                    seen["ping"] += 1
                 else:
-                    seen["pong" if opcode == PONG else "ping"] += 1
+                    self.send(masked(payload, 0x80 | PONG))
             self.plug.settimeout(max(0.001, deadline - time.monotonic()))
             if (fault := self._read()) is not None:
                 seen[fault] += 1
-                self.is_over = fault != "silence"
                 return seen
 
     def answer(self) -> Any:

@@ -37,8 +37,8 @@ class Scheduler:
 
     Args:
         lane: whose sessions are stepped.
-        max_run_frames: most frames of a lone session in one tick; where more must be made up for gaps, a tick takes
-            fewer sessions.
+        max_run_frames: most frames of a lone session in one tick; where more must be made up for gaps, or decoding is
+            as much work, a tick takes fewer sessions.
     """
 
     def __init__(self, lane: Lane, max_run_frames: int) -> None:
@@ -95,7 +95,7 @@ class Scheduler:
 
     def _run_sided(self, session: Session, side: Side, max_frames: int) -> Output:
         lane = self._lane
-        frames = session.queue.take(min(max_frames, side.n_warm or max_frames))
+        frames = session.queue.take(side.most(max_frames))
         n = len(frames)
         filled, was_reset = side.before(session, frames[0], side.time_of(session.n_applied))
         y = np.empty((n, 1, lane.output_size), np.float32)
@@ -106,7 +106,7 @@ class Scheduler:
         return Output(session, seq, ys, filled, was_reset, side.decode(seq, frames, ys))
 
     def _step_batch(self, picked: list[Session]) -> list[Output]:
-        """Step a frame of each; where many frames must be made up before, only of the first ones of `picked`."""
+        """Step a frame of each; where much must be made up or decoded, only of the first ones of `picked`."""
         lane = self._lane
         staging = lane.staging(len(picked))
         x, n_made_up = staging.x[0], 0
