@@ -39,6 +39,11 @@ def _version(package: str) -> str | None:
         return None
 
 
+def _module() -> str:
+    path = Path(sys.argv[0])
+    return f"benchmarks.{path.parent.name if path.stem == '__main__' else path.stem}"
+
+
 def environment() -> dict[str, Any]:
     """The machine, the versions and the command of this run."""
     return {
@@ -46,7 +51,7 @@ def environment() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "packages": {name: version for name in PACKAGES if (version := _version(name))},
-        "command": " ".join(["python", "-m", f"benchmarks.{Path(sys.argv[0]).stem}", *sys.argv[1:]]),
+        "command": " ".join(["python", "-m", _module(), *sys.argv[1:]]),
     }
 
 

@@ -129,6 +129,8 @@ def play(attack: Attack, port: int, server: Asked, watcher: Asked) -> dict[str, 
         "n_played": n_played,
         "seconds": round(time.monotonic() - begin, 2),
         "stall_ms": after["stall_ms"],
+        "busy_ms": after["busy_ms"],
+        "n_late": after["n_late"],
         "calm_stall_ms": calm["stall_ms"],
         "growth_kib": after["rss_kib"] - calm["rss_kib"],
         "peak_kib": after["peak_kib"] - calm["rss_kib"],
@@ -150,6 +152,8 @@ def row_of(figure: dict[str, Any]) -> list[str]:
         figure["attack"],
         seen[:110],
         stall if figure["stall_ms"] <= STALL_MS else f"MISS {stall}",
+        f"{figure['busy_ms']:.1f}",
+        f"{figure['calm_stall_ms']:.1f}",
         f"{figure['peak_kib'] / 1024:.1f}",
         f"{figure['growth_kib'] / 1024:.1f}",
         f"{figure['before']['p99_ms']:.2f}",
@@ -186,7 +190,18 @@ def main() -> int:
                 watched = watcher.hear()
             except ChildProcessError as fault:
                 print(f"{fault}, in {attack.name}")
-    columns = ["attack", "answer", "stall ms", "peak MiB", "left MiB", "p99 before", "p99 during", "log lines"]
+    columns = [
+        "attack",
+        "answer",
+        "stall ms",
+        "its CPU",
+        "calm ms",
+        "peak MiB",
+        "left MiB",
+        "p99 before",
+        "p99 during",
+        "log lines",
+    ]
     report.show(report.Table("Attacks on one server, ordinary sessions beside them", columns, [*map(row_of, figures)]))
     n_wrong = sum(not figure["is_right"] for figure in figures)
     n_slow = sum(figure["stall_ms"] > STALL_MS for figure in figures)
