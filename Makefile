@@ -15,7 +15,7 @@ RUN_STAMP := $(VENV)/.installed-run
 DEV_STAMP := $(VENV)/.installed-dev
 BENCH_STAMP := $(VENV)/.installed-bench
 
-.PHONY: help setup demo test recipes-quick laws lint format chaos bench warmup soak clean
+.PHONY: help setup demo test recipes-quick laws lint format chaos attack bench warmup soak clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -79,6 +79,9 @@ soak: $(DEV_STAMP)  ## minutes of sessions coming and going, and 20,000 simulate
 
 chaos: $(DEV_STAMP)  ## servers killed while sessions stream, over SQLite and Valkey; every bit is compared
 	$(BIN)/python -m benchmarks.chaos
+
+attack: $(DEV_STAMP)  ## hostile clients against a real server: answers, loop stalls, memory, latency of ordinary sessions
+	$(BIN)/python -m benchmarks.attack
 
 bench: $(BENCH_STAMP)  ## measure, beside the peers, on this machine
 	$(BIN)/python -m benchmarks

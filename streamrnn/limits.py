@@ -31,6 +31,10 @@ class Limits:
     """Most frames of a lone session stepped in one tick, so that a tick stays short; of those made up, one gap more."""
     max_message_bytes: int = 4 * 1024 * 1024
     """Largest websocket message accepted."""
+    max_fields_bytes: int = 512 * 1024
+    """Most bytes of a message beside its payload: lists and texts take longer to read than payloads."""
+    max_decoder_bytes: int = 256 * 1024
+    """Most bytes of a decoder, settings and state, in a snapshot that a client hands in."""
     max_connections: int = 16384
     """Most websockets open at once."""
     max_sessions_per_connection: int = 1024
@@ -51,6 +55,8 @@ class Limits:
     """The same where a store keeps it."""
     max_parked_sessions: int = 65536
     """Most sessions parked in memory; beyond, the longest parked are left to the store, or expire."""
+    max_parked_bytes: int = 512 * 1024 * 1024
+    """Bytes of states and outputs of parked sessions in memory; beyond, as beyond `max_parked_sessions`."""
     checkpoint_ms: int = 1000
     """Time from one checkpoint of what has changed to the next."""
     checkpoint_frames: int = 1024

@@ -42,6 +42,8 @@ class AnomalyDecoder:
     scored, since what was predicted was not for it. With `level_quantile` only scores after the warm-up count.
     """
 
+    effort = 0
+
     def __init__(self, settings: AnomalyDecoding, facts: Facts) -> None:
         """Start afresh.
 

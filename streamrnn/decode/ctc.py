@@ -23,6 +23,8 @@ _MAX_SYMBOLS = 10_000
 _MAX_TOLD_SYMBOLS = 1000
 """With partials: each holds the whole utterance, and a server keeps those of a window of frames."""
 _MAX_BEAM = 100
+_SYMBOLS_RANKED, _SYMBOLS_TOLD = 360, 300
+"""Extensions that a beam ranks, and symbols that a partial spells, in 150 us."""
 _MAX_BONUS = 1000.0
 
 
@@ -110,7 +112,15 @@ class CtcDecoder:
             names, settings.blank, settings.beam, settings.n_best_symbols, word_separator, lexicon,
             settings.word_bonus, settings.max_symbols,
         )  # fmt: skip
+        width = settings.n_best_symbols or self._posteriors.size
+        self._beam_effort = settings.beam * width // _SYMBOLS_RANKED if settings.beam > 1 else 0
         self.reset()
+
+    @property
+    def effort(self) -> int:
+        """As `Decoder.effort`: of a beam by its width, of partials by how long the utterance has become."""
+        n_told = self._search.n_symbols if self._settings.partials else 0
+        return self._beam_effort + n_told // _SYMBOLS_TOLD
 
     def feed(self, seq: int, xs: Floats, ys: Floats) -> list[Event]:
         """Take frames and their outputs, as `Decoder.feed`."""

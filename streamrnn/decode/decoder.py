@@ -88,6 +88,11 @@ class Decoder(Protocol):
     another's state gives the same events from there on. It never raises for what a model may put out, NaN included.
     """
 
+    @property
+    def effort(self) -> int:
+        """What the next frame costs, roughly, in frames of 150 us; 0 for next to nothing."""
+        ...
+
     def feed(self, seq: int, xs: Floats, ys: Floats) -> list[Event]:
         """Take frames `seq ..` and their outputs.
 

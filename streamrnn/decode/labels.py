@@ -54,6 +54,8 @@ class LabelDecoder:
     (smoothing). We differ: each label has a threshold of its own, there are no sequences of labels.
     """
 
+    effort = 0
+
     def __init__(self, settings: LabelSettings, facts: Facts) -> None:
         """Start afresh.
 

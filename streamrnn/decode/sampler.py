@@ -47,6 +47,8 @@ class Sampler:
     its token was not taken: the generation is over, without an event.
     """
 
+    effort = 0
+
     def __init__(self, settings: SamplerSettings, facts: Facts) -> None:
         """Start afresh.
 

@@ -40,6 +40,8 @@ class SpeakerDecoder:
     without a name, of the nearest of all. An embedding of zeros, or one that holds NaN or infinity, is passed over.
     """
 
+    effort = 0
+
     def __init__(self, settings: SpeakerSettings, facts: Facts) -> None:
         """Start afresh.
 

@@ -38,9 +38,14 @@ class Spelling:
     def __init__(self, names: tuple[str, ...], separator: str, word_separator: int, delay: int) -> None:
         self._names, self._separator, self._delay = names, separator, delay
         self._word_separator = word_separator
+        self._last: tuple[Word, ...] = ()
 
     def words(self, symbols: Sequence[Symbol]) -> tuple[Word, ...]:
-        """The words of an utterance; a word's score is the mean of its symbols' peaks."""
+        """The words of an utterance; a word's score is the mean of its symbols' peaks.
+
+        Those that are as they were the last time are the same objects: a server keeps the transcripts of a window of
+        frames, each of which repeats the one before.
+        """
         words: list[Word] = []
         spelled: list[Symbol] = []
         for symbol in symbols:
@@ -51,7 +56,13 @@ class Spelling:
                 spelled = []
         if spelled:
             words.append(self._word(spelled))
-        return tuple(words)
+        n_same = 0
+        for old, new in zip(self._last, words, strict=False):
+            if old != new:
+                break
+            n_same += 1
+        self._last = self._last[:n_same] + tuple(words[n_same:])
+        return self._last
 
     def text(self, words: Sequence[Word]) -> str:
         """The words as one text."""

@@ -17,8 +17,9 @@ from streamrnn.engine.helpers import Helpers
 from streamrnn.engine.lane import Lane
 from streamrnn.engine.queued import Queued
 from streamrnn.engine.session import Session
+from streamrnn.engine.snapshot import Outline, outline_of
 from streamrnn.engine.versions import Live, Swap, Versions
-from streamrnn.errors import FrameError, OptionError, SessionClosedError, UsageError
+from streamrnn.errors import FrameError, OptionError, SessionClosedError, SnapshotError, UsageError
 from streamrnn.kernels.packing import FloatArray
 from streamrnn.kernels.warmup import warmup
 from streamrnn.limits import Limits
@@ -126,6 +127,27 @@ class Engine(Queued):
         """
         self._versions.of_name(name)
         return [(lane.model, lane.arena.n_slots - lane.arena.n_free) for lane in self._versions.of_all(name)]
+
+    # ---- snapshots
+
+    def outline(self, blob: bytes) -> Outline:
+        """What a snapshot says of itself, compared with the models here: little work, however large it is.
+
+        It may still be damaged or forged; `restore` finds that out.
+
+        Raises:
+            SnapshotError: it is none, is cut short, or is of no model of this engine.
+        """
+        found = outline_of(blob)
+        lane = self._versions.of_digest(found.model_digest)
+        if lane is None:
+            raise SnapshotError(
+                f"the snapshot is of model {found.model_digest[:12]}..., which this engine does not have"
+            )
+        expected = 4 * lane.model.program.state_size
+        if found.n_payload != expected:
+            raise SnapshotError(f"expected a state of {expected} bytes, got {found.n_payload}")
+        return found
 
     # ---- stepping directly
 

@@ -27,7 +27,7 @@ class Run:
         self._session = session
         self._side = session.live_side() if session.side is not None else None
         side = self._side
-        self._frames = session.queue.take(max_frames if side is None else min(max_frames, side.n_warm or max_frames))
+        self._frames = session.queue.take(max_frames if side is None else side.most(max_frames))
         self._told = (0, False)
         if side is not None:
             self._told = side.before(session, self._frames[0], side.time_of(session.n_applied))

@@ -25,8 +25,8 @@ class Scheduler:
 
     Args:
         lane: whose sessions are stepped.
-        max_run_frames: most frames of a lone session in one tick; where more must be made up for gaps, a tick takes
-            fewer sessions.
+        max_run_frames: most frames of a lone session in one tick; where more must be made up for gaps, or decoding is
+            as much work, a tick takes fewer sessions.
     """
 
     def __init__(self, lane: Lane, max_run_frames: int) -> None:

@@ -85,8 +85,14 @@ class Side:
         return time_us + (seq - first) * self.gaps.period_us
 
     def n_ahead(self, session: Session) -> int:
-        """Frames to be made up before the next one that waits."""
-        return self._judge(session, self.time_of(session.n_applied))[0]
+        """What the next frame costs beside its step, in frames: those to be made up before it, and decoding."""
+        effort = 0 if self.decoding is None else self.decoding.decoder.effort
+        return effort + self._judge(session, self.time_of(session.n_applied))[0]
+
+    def most(self, max_frames: int) -> int:
+        """How many frames one run may take: fewer where a reset warms up, or where each is much to decode."""
+        effort = 0 if self.decoding is None else self.decoding.decoder.effort
+        return min(max_frames, self.n_warm or max_frames, max(1, max_frames // (effort or 1)))
 
     # ---- around a run of frames
 

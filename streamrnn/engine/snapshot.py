@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 MAGIC = b"SRNNSNAP"
 PLAIN, SIGNED = 1, 2
 """Versions: sealed by a checksum, and by a key."""
+Buffer = bytes | bytearray | memoryview
 _HEADER = struct.Struct("<8sHH32sQQHII")
 _SEAL_BYTES = {PLAIN: 16, SIGNED: 32}
 MAX_COUNT = 2**62
@@ -72,6 +73,35 @@ class SnapshotRecord(NamedTuple):
         return side
 
 
+class Outline(NamedTuple):
+    """What the head of a snapshot says, before its seal was looked at: good for a refusal, and for nothing else."""
+
+    model_digest: str
+    session_id: bytes
+    n_decoder: int
+    """Bytes of what is not in the row."""
+    n_payload: int
+    """Bytes of the state row."""
+
+
+def outline_of(blob: Buffer) -> Outline:
+    """What a snapshot says of itself; its cost does not depend on the sizes.
+
+    Raises:
+        SnapshotError: it is none, or is not as long as it says.
+    """
+    if len(blob) < _HEADER.size or bytes(blob[: len(MAGIC)]) != MAGIC:
+        raise SnapshotError(f"expected a streamrnn snapshot, got {len(blob)} bytes that are none or cut short")
+    _, version, _, digest, _, _, n_id, n_decoder, n_payload = _HEADER.unpack_from(blob)
+    if version not in _SEAL_BYTES:
+        raise SnapshotError(f"the snapshot is of version {version}, this release reads up to {max(_SEAL_BYTES)}")
+    n_bytes = _HEADER.size + n_id + n_decoder + n_payload + _SEAL_BYTES[version]
+    if len(blob) != n_bytes:
+        raise SnapshotError(f"the snapshot is damaged or cut short: it tells of {n_bytes} bytes, and has {len(blob)}")
+    session_id = bytes(blob[_HEADER.size : _HEADER.size + n_id])
+    return Outline(digest.hex(), session_id, n_decoder, n_payload)
+
+
 def record_of(session: Session) -> SnapshotRecord:
     """What a snapshot of a session holds in which no frame waits but one that was drawn; its state is not copied."""
     return SnapshotRecord(
@@ -101,7 +131,7 @@ def capture(sessions: Sequence[Session]) -> list[SnapshotRecord]:
     return [found[i] for i in range(len(sessions))]
 
 
-def seal_of(body: bytes, key: bytes | None) -> bytes:
+def seal_of(body: Buffer, key: bytes | None) -> bytes:
     """The checksum of `body`, or with a key its signature."""
     if key is None:
         return hashlib.blake2b(body, digest_size=_SEAL_BYTES[PLAIN]).digest()
@@ -121,24 +151,21 @@ def encode(record: SnapshotRecord, key: bytes | None = None) -> bytes:
     return body + seal_of(body, key)
 
 
-def decode(blob: bytes, key: bytes | None = None) -> SnapshotRecord:
+def decode(blob: Buffer, key: bytes | None = None) -> SnapshotRecord:
     """Read and check a snapshot; with a key, only one that was signed with it.
 
     Raises:
         SnapshotError: it is damaged, cut short, signed with another key or not at all, or of a version that this
             release does not read.
     """
-    blob = bytes(blob)
-    if len(blob) < _HEADER.size or blob[: len(MAGIC)] != MAGIC:
-        raise SnapshotError(f"expected a streamrnn snapshot, got {len(blob)} bytes that are none or cut short")
-    _, version, layout, digest, epoch, next_seq, n_id, n_decoder, n_payload = _HEADER.unpack_from(blob)
-    if version not in _SEAL_BYTES:
-        raise SnapshotError(f"the snapshot is of version {version}, this release reads up to {max(_SEAL_BYTES)}")
+    outline = outline_of(blob)
+    _, version, layout, _, epoch, next_seq, n_id, n_decoder, n_payload = _HEADER.unpack_from(blob)
     if (version == SIGNED) != (key is not None):
         kinds = ("is signed, and there is no key here", "is not signed, and only signed ones are taken here")
         raise SnapshotError(f"the snapshot {kinds[key is not None]}")
-    body, seal = blob[: -_SEAL_BYTES[version]], blob[-_SEAL_BYTES[version] :]
-    if len(body) != _HEADER.size + n_id + n_decoder + n_payload or not hmac.compare_digest(seal_of(body, key), seal):
+    whole = memoryview(blob)  # a client's may be megabytes, and is read in its place
+    body, seal = whole[: -_SEAL_BYTES[version]], whole[-_SEAL_BYTES[version] :]
+    if not hmac.compare_digest(seal_of(body, key), seal):
         doubt = "" if key is None else ", or signed with another key"
         raise SnapshotError(f"the snapshot is damaged or cut short{doubt}: its seal does not match")
     if layout != LAYOUT_VERSION:
@@ -148,14 +175,14 @@ def decode(blob: bytes, key: bytes | None = None) -> SnapshotRecord:
     id_end = _HEADER.size + n_id
     decoder_end = id_end + n_decoder
     try:
-        session_id = body[_HEADER.size : id_end].decode()
+        session_id = outline.session_id.decode()
     except UnicodeDecodeError as error:
         raise SnapshotError("the snapshot's session id is not UTF-8") from error
     return SnapshotRecord(
-        model_digest=digest.hex(),
+        model_digest=outline.model_digest,
         session_id=session_id,
         epoch=epoch,
         next_seq=next_seq,
         state=np.frombuffer(body, "<f4", offset=decoder_end).astype(np.float32),
-        decoder=body[id_end:decoder_end],
+        decoder=bytes(body[id_end:decoder_end]),
     )

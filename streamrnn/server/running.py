@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 from collections.abc import Callable, Coroutine
 
 from streamrnn.server.app import FORCED, Server
 from streamrnn.server.garbage import Garbage
+from streamrnn.server.repeats import Repeats
 
 Beside = Callable[[], Coroutine[object, object, None]]
+LOGGERS = ("streamrnn.server", "streamrnn.serving")
+"""Those in which clients cause lines."""
 
 
 def run(server: Server, beside: Beside | None = None, *, heeds_second: bool = True) -> int:
     """Serve until SIGTERM or SIGINT and return the exit status; a second signal exits at once. SIGHUP reloads.
 
     Once it is ready the garbage of the whole program is collected as suits the server. Prints nothing; what happens is
-    logged under `streamrnn.server`.
+    logged under `streamrnn.server` and `streamrnn.serving`, what repeats itself not without end.
 
     Args:
         beside: runs in the same loop from the start on, and is cancelled at the end.
@@ -25,6 +29,9 @@ def run(server: Server, beside: Beside | None = None, *, heeds_second: bool = Tr
     Raises:
         OSError: the port cannot be bound.
     """
+    repeats = Repeats()
+    for name in LOGGERS:
+        logging.getLogger(name).addFilter(repeats)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(_serve_until_signal(server, beside, heeds_second))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from streamrnn.errors import CapacityError, OptionError, SessionExistsError, StreamrnnError
+from streamrnn.errors import CapacityError, OptionError, SessionExistsError, SnapshotError, StreamrnnError
 from streamrnn.serving.hosted import Hosted, Terms
 from streamrnn.serving.resuming import asking, give_token, insert, new_session, resume, seat
 from streamrnn.wire import order
@@ -36,6 +36,7 @@ def restore(hub: Hub, peer: Peer, message: Restore, now_ns: int) -> None:
     """Open a session from a snapshot."""
     order.handle_after(handle_state(peer, message.handle), "restore", message.handle)
     _check_new(hub, peer, message.session_id)
+    check_snapshot(hub, message.payload)
     terms = Terms(None, "reject", hub.limits.park_ms, hub.expire_ms)
     _copy(hub, peer, message, message.handle, message.payload, terms, now_ns)
 
@@ -79,7 +80,8 @@ def _new_id(hub: Hub, message: Restore | Fork, snapshot: bytes) -> str | None:
     """An id for a copy that was given none; None leaves it that of the snapshot, where no session can have it."""
     if isinstance(message, Fork) or hub.has_store:
         return hub.engine.new_id()
-    return hub.engine.new_id() if hub.roster.find(hub.engine.read(snapshot).session_id) is not None else None
+    own = hub.engine.outline(snapshot).session_id.decode(errors="replace")
+    return hub.engine.new_id() if hub.roster.find(own) is not None else None
 
 
 def _begin(
@@ -127,6 +129,17 @@ def _check_id(hub: Hub, name: str, text: str) -> None:
     most = hub.limits.max_id_chars
     if not 1 <= len(text) <= most:
         raise OptionError(f"{name} must have 1 to {most} characters, got {len(text)}")
+
+
+def check_snapshot(hub: Hub, snapshot: bytes) -> None:
+    """Look at the sizes in a snapshot that a client hands in, before it is read.
+
+    Raises:
+        SnapshotError: it is none, is of no model here, or has more of a decoder than is taken.
+    """
+    n_bytes, most = hub.engine.outline(snapshot).n_decoder, hub.limits.max_decoder_bytes
+    if n_bytes > most:
+        raise SnapshotError(f"expected a snapshot with at most {most} bytes of a decoder, got {n_bytes}")
 
 
 def _check_new(hub: Hub, peer: Peer, session_id: str | None) -> None:

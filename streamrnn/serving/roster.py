@@ -9,6 +9,7 @@ from itertools import islice
 from streamrnn.engine.engine import Engine
 from streamrnn.engine.session import Session
 from streamrnn.limits import Limits
+from streamrnn.serving.describe import VALUE_BYTES
 from streamrnn.serving.hosted import Hosted
 from streamrnn.serving.life import LIVE, OPEN, PARKED, Life, Turn, life_after
 from streamrnn.serving.tally import Tally
@@ -17,6 +18,8 @@ from streamrnn.serving.timers import Timers
 log = logging.getLogger("streamrnn.serving")
 
 NS_PER_MS = 1_000_000
+PARKED_BYTES = 2048
+"""What a parked session takes beside its snapshot and its outputs."""
 MAX_SPARED = 64
 """Sessions with a connection that are passed over for one without, when too many are parked."""
 
@@ -40,7 +43,8 @@ class Roster:
         self._tally = tally
         self._on_turn = on_turn
         self._by_id: dict[str, Hosted] = {}
-        self._parked: dict[Hosted, None] = {}
+        self._parked: dict[Hosted, int] = {}
+        self._parked_bytes = 0
         self._timers: Timers[Hosted] = Timers()
         self.by_session: dict[Session, Hosted] = {}
 
@@ -77,9 +81,13 @@ class Roster:
         """Keep only its snapshot; no frame may wait."""
         session = hosted.session
         assert session is not None
-        hosted.leave_slot(self._engine.park(session))
+        parked = self._engine.park(session)
+        output_bytes = VALUE_BYTES * session.model.output_size
+        n_bytes = len(parked.snapshot) + output_bytes * min(hosted.window, hosted.n_applied) + PARKED_BYTES
+        hosted.leave_slot(parked)
         del self.by_session[session]
-        self._parked[hosted] = None
+        self._parked[hosted] = n_bytes
+        self._parked_bytes += n_bytes
         self._timers.put(hosted, now_ns + hosted.terms.expire_ms * NS_PER_MS)
         self.turn(hosted, "park")
 
@@ -94,14 +102,14 @@ class Roster:
         session.last_push_ns = now_ns
         hosted.enter_slot(session)
         self.by_session[session] = hosted
-        del self._parked[hosted]
+        self._parked_bytes -= self._parked.pop(hosted)
         self._timers.put(hosted, now_ns + hosted.terms.park_ms * NS_PER_MS)
         self.turn(hosted, turn)
 
     def remove(self, hosted: Hosted, turn: Turn) -> None:
         """Keep a session no longer, because of a `close` or an `expire`."""
         self._by_id.pop(hosted.id, None)
-        self._parked.pop(hosted, None)
+        self._parked_bytes -= self._parked.pop(hosted, 0)
         self._timers.drop(hosted)
         session = hosted.session
         if session is not None:
@@ -150,8 +158,15 @@ class Roster:
     def beyond_limit(self) -> list[Hosted]:
         """The longest parked sessions, as many as exceed the limit."""
         n_over = len(self._parked) - self._limits.max_parked_sessions
-        if n_over <= 0:
+        over_bytes = self._parked_bytes - self._limits.max_parked_bytes
+        if n_over <= 0 and over_bytes <= 0:
             return []
+        # One is parked at a time, so the oldest few make room for it.
+        for n, n_bytes in enumerate(self._parked.values()):
+            if n >= n_over and over_bytes <= 0:
+                break
+            over_bytes -= n_bytes
+            n_over = max(n_over, n + 1)
         oldest = list(islice(self._parked, n_over + MAX_SPARED))
         oldest.sort(key=lambda hosted: hosted.peer is not None)  # who is connected would have to be told
         return oldest[:n_over]

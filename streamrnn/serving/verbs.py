@@ -12,7 +12,7 @@ from streamrnn.decode.generation import Generation
 from streamrnn.errors import FrameError, GeneratingError, OptionError, SequenceError, SessionClosedError, StreamrnnError
 from streamrnn.serving.hosted import Hosted
 from streamrnn.serving.life import LIVE
-from streamrnn.serving.opening import fork, live, open_session, restore
+from streamrnn.serving.opening import check_snapshot, fork, live, open_session, restore
 from streamrnn.serving.piece import Piece
 from streamrnn.wire import order
 from streamrnn.wire.messages import (
@@ -167,6 +167,7 @@ def snapshot(hub: Hub, peer: Peer, message: Snapshot, now_ns: int) -> None:
 def rollback(hub: Hub, peer: Peer, message: Rollback, now_ns: int) -> None:
     """Take a session back to an earlier snapshot, after the frames sent before."""
     hosted = live(peer, message.handle, "rollback")
+    check_snapshot(hub, message.payload)
     session = hub.finish(hosted, now_ns)
     session.rollback(message.payload)
     session.stop_generating()  # bytes from a client start nothing that it did not ask for

@@ -13,6 +13,8 @@ from streamrnn.wire.messages import PROTOCOLS, ClientMessage, Frame, Frames, Mes
 
 MSGPACK, JSON = PROTOCOLS
 MAX_REASON_CHARS = 200
+MAX_ENTRY_BYTES = 64
+"""An entry of `frames` beside its payload: handle, seq and time in their longest form, in either encoding."""
 
 # Decoders and encoders are built once: each compiles the schema, and each is stateless between calls.
 _CLIENT_DECODERS: dict[str, Any] = {
@@ -24,6 +26,15 @@ _SERVER_DECODERS: dict[str, Any] = {
     JSON: msgspec.json.Decoder(ServerMessage),
 }
 _ENCODERS: dict[str, Any] = {MSGPACK: msgspec.msgpack.Encoder(), JSON: msgspec.json.Encoder()}
+
+
+class _Payload(msgspec.Struct):
+    """Of a message only where its payload is."""
+
+    payload: msgspec.Raw = msgspec.Raw(b"")
+
+
+_PAYLOAD_DECODERS: dict[str, Any] = {MSGPACK: msgspec.msgpack.Decoder(_Payload), JSON: msgspec.json.Decoder(_Payload)}
 
 FAULTS = (msgspec.MsgspecError, ValueError, RecursionError, MemoryError, OverflowError)
 """All that msgspec raises on hostile bytes; ValueError: invalid UTF-8 leaves it as UnicodeDecodeError."""
@@ -45,7 +56,9 @@ class Codec:
     __slots__ = (
         "_client_decode",
         "_max_chunk_frames",
+        "_max_fields_bytes",
         "_max_message_bytes",
+        "_payload_decode",
         "_server_decode",
         "encode",
         "is_text",
@@ -60,7 +73,9 @@ class Codec:
         self.encode: Callable[[Message], bytes] = _ENCODERS[protocol].encode
         self._client_decode = _CLIENT_DECODERS[protocol].decode
         self._server_decode = _SERVER_DECODERS[protocol].decode
+        self._payload_decode = _PAYLOAD_DECODERS[protocol].decode
         self._max_message_bytes = limits.max_message_bytes
+        self._max_fields_bytes = max(limits.max_fields_bytes, MAX_ENTRY_BYTES * limits.max_chunk_frames)
         self._max_chunk_frames = limits.max_chunk_frames
 
     def decode(self, payload: Buffer, is_text: bool) -> ClientMessage:
@@ -77,6 +92,8 @@ class Codec:
         """
         if is_text is not self.is_text or len(payload) > self._max_message_bytes:
             raise self._wrong_form(len(payload), is_text)
+        if len(payload) > self._max_fields_bytes:
+            self._check_fields(payload)
         try:
             message: ClientMessage = self._client_decode(payload)
         except FAULTS as fault:
@@ -114,6 +131,23 @@ class Codec:
             return MalformedError(f"expected a message of {self.name}, got deeply nested values")
         # The reason may quote a key of any length.
         return MalformedError(f"expected a message of {self.name}: {str(fault)[:MAX_REASON_CHARS]}")
+
+    def _check_fields(self, payload: Buffer) -> None:
+        """Refuse a large message that is not mostly payload: passing over lists takes a fraction of making them.
+
+        A key that stands twice counts, for a list may be made each time.
+        """
+        try:
+            found = self._payload_decode(payload)
+        except FAULTS as fault:
+            raise self._malformed(fault) from None
+        n_bytes, expected = len(payload) - len(memoryview(found.payload)), self._max_fields_bytes
+        if n_bytes > expected:
+            raise OversizedError(
+                f"expected at most {expected} bytes beside the payload of a message, got {n_bytes}",
+                expected=expected,
+                got=n_bytes,
+            )
 
     def _check_columns(self, message: Frames) -> None:
         n = len(message.handles)

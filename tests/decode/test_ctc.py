@@ -159,3 +159,11 @@ def test_missing_frames_count_as_silence():
 def test_a_setting_that_is_wrong_is_named(settings, field):
     with pytest.raises(OptionError, match=field):
         CtcDecoder(settings, FACTS)
+
+
+def test_transcripts_share_the_words_that_have_not_changed():
+    greedy = decoder()
+    events = [event for event in hear(greedy, "a-b-a-b") if event.kind == "partial"]
+    assert len(events) == 4
+    for before, after in itertools.pairwise(events):
+        assert all(old is new for old, new in zip(before.words[:-1], after.words, strict=False))

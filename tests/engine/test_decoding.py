@@ -193,3 +193,40 @@ def test_a_newer_version_goes_on_with_the_decoder(model, xs):
     expected = [event for event in everything(model, xs, LABELS) if event.seq >= 20]
     found = stepped(session, xs[20:])
     assert [(event.seq, event.token) for event in found] == [(event.seq, event.token) for event in expected]
+
+
+def test_a_tick_takes_fewer_frames_where_decoding_is_much_work():
+    wide = lstm_model(output_size=12, seed=4).with_card(Card(labels=tuple("-abcdefghijk")))
+    xs = 3 * random_frames(wide, 20)
+    beam = CtcSettings(input="logit", endpoint=None, beam=100)
+    engine = engine_of(wide, max_sessions=12, max_run_frames=8)
+    sessions = [engine.open("m", decoder=beam) for _ in range(10)]
+    plain = engine.open("m")
+    assert sessions[0].side.decoding.decoder.effort == 3
+    found, n_sessions = {session: [] for session in sessions}, []
+    for session in (*sessions, plain):
+        engine.push(session, 0, xs)
+    while engine.n_pending:
+        outputs = engine.tick()
+        n_sessions.append(sum(output.session is not plain for output in outputs))
+        if len(outputs) == 1:
+            assert len(outputs[0].ys) <= 2 or outputs[0].session is plain
+        for output in outputs:
+            if output.session is not plain:
+                found[output.session] += output.events
+    assert max(n_sessions) == 2
+    alone = everything(wide, xs, beam)
+    assert alone and all(events == alone for events in found.values())
+
+
+def test_a_lone_session_has_shorter_runs_where_decoding_is_much_work():
+    wide = lstm_model(output_size=12, seed=4).with_card(Card(labels=tuple("-abcdefghijk")))
+    xs = 3 * random_frames(wide, 20)
+    engine = engine_of(wide, max_run_frames=8)
+    session = engine.open("m", decoder=CtcSettings(input="logit", endpoint=None, beam=100))
+    engine.push(session, 0, xs)
+    n_frames = []
+    while engine.n_pending:
+        (output,) = engine.tick()
+        n_frames.append(len(output.ys))
+    assert n_frames == [2] * 10

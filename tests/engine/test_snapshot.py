@@ -296,3 +296,21 @@ def test_a_model_without_state():
     blob = session.snapshot()
     assert decode(blob).state.size == 0
     assert engine_of(session.model).restore(blob).next_seq == 0
+
+
+def test_an_outline_tells_what_is_in_it(engine, session, model):
+    found = engine.outline(session.snapshot())
+    assert found.model_digest == model.digest
+    assert found.session_id.decode() == session.id
+    assert (found.n_decoder, found.n_payload) == (0, 4 * model.program.state_size)
+
+
+def test_an_outline_is_refused_without_a_look_at_the_seal(engine, session, model):
+    whole = session.snapshot()
+    assert engine.outline(whole[:-1] + bytes([whole[-1] ^ 1])) == engine.outline(whole), "the seal is for `restore`"
+    other = whole[:12] + bytes(32) + whole[44:]
+    for blob, reason in [(b"", "none or cut"), (whole[:-1], "has"), (whole + b"x", "has"), (other, "does not have")]:
+        with pytest.raises(SnapshotError, match=reason):
+            engine.outline(blob)
+    with pytest.raises(SnapshotError, match=f"state of {4 * model.program.state_size} bytes"):
+        engine.outline(crafted(session, n_decoder=4, n_payload=4 * model.program.state_size - 4))

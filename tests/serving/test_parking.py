@@ -218,6 +218,20 @@ def test_where_too_many_are_parked_the_longest_parked_expire():
     assert caller.heard() == [m.Event(3, "parked", 0), m.Closed(1, "expired", 0)]
 
 
+def test_where_too_much_is_parked_the_longest_parked_go():
+    home = house(max_parked_bytes=6000)
+    caller = home.caller()
+    for handle in range(4):
+        caller.open(handle)
+        home.wait(1)
+    home.wait(997)
+    assert caller.heard() == [m.Event(0, "parked", 0), m.Event(1, "parked", 0)]
+    home.wait(1)
+    assert caller.heard() == [m.Event(2, "parked", 0), m.Closed(0, "expired", 0)]
+    home.wait(1)
+    assert caller.heard() == [m.Event(3, "parked", 0), m.Closed(1, "expired", 0)]
+
+
 def test_where_too_many_are_parked_the_store_keeps_what_it_has():
     store = MemoryStore()
     home = house(store, max_parked_sessions=1)

@@ -33,6 +33,8 @@ def check(house, told):
     assert {life: n for life, n in roster.lives().items() if n} == dict(lives)
     assert set(lives) <= {"open", "live", "parked"}
     assert roster.n_parked == lives["parked"] <= LIMITS.max_parked_sessions
+    assert roster._parked_bytes == sum(roster._parked.values()) > -1
+    assert set(roster._parked) == {hosted for hosted in listed if hosted.life == "parked"}
     assert len(roster) == len({hosted.id for hosted in listed}) == hub.n_sessions
     assert hub.engine.n_sessions == len(roster.by_session) == lives["open"] + lives["live"]
     held = {hosted for peer in hub.peers for hosted in peer.sessions.values()}

@@ -6,6 +6,7 @@ import json
 import tracemalloc
 
 import msgpack  # type: ignore[import-untyped]
+import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -192,3 +193,45 @@ def test_a_bytearray_and_a_memoryview_do_as_well():
 def test_an_unknown_sub_protocol():
     with pytest.raises(MalformedError, match=r"expected sub-protocol streamrnn\.v1\.msgpack or"):
         Codec("streamrnn.v2.msgpack", LIMITS)
+
+
+ENCODERS = {MSGPACK: msgspec.msgpack.encode, JSON: msgspec.json.encode}
+
+
+def large(protocol, handles, payload_bytes, **more):
+    plain = {"type": "frames", "handles": handles, "seqs": handles[:100], "payload": bytes(payload_bytes), **more}
+    return ENCODERS[protocol](plain)
+
+
+@pytest.mark.parametrize("protocol", m.PROTOCOLS)
+def test_a_large_message_must_be_mostly_payload(protocol):
+    codec = Codec(protocol, Limits(max_fields_bytes=5000, max_chunk_frames=10))
+    assert len(codec.decode(large(protocol, [1] * 10, 100_000), codec.is_text).payload) == 100_000
+    with pytest.raises(OversizedError, match="expected at most 5000 bytes beside the payload"):
+        codec.decode(large(protocol, [1] * 6000, 100_000), codec.is_text)
+    with pytest.raises(OversizedError, match="beside the payload"):
+        codec.decode(large(protocol, [1] * 10, 10, junk="x" * 6000), codec.is_text)
+    with pytest.raises(MalformedError, match="unknown field"):
+        codec.decode(large(protocol, [1] * 10, 10, junk="x" * 3000), codec.is_text)
+
+
+@pytest.mark.parametrize("protocol", m.PROTOCOLS)
+def test_a_key_that_stands_again_and_again_counts_each_time(protocol):
+    codec = Codec(protocol, Limits(max_fields_bytes=5000, max_chunk_frames=10))
+    if protocol == JSON:
+        piece = b',"payload":"' + b"A" * 4000 + b'"'
+        messages = [b'{"type":"frames","handles":[1],"seqs":[1]' + piece * n + b"}" for n in (2, 3)]
+    else:
+        piece = b"\xa7payload\xc5" + (4000).to_bytes(2, "big") + bytes(4000)
+        rest = b"\xa4type\xa6frames\xa7handles\x91\x01\xa4seqs\x91\x01"
+        messages = [bytes([0x83 + n]) + rest + piece * n for n in (2, 3)]
+    assert len(codec.decode(messages[0], codec.is_text).payload) >= 3000
+    with pytest.raises(OversizedError, match="beside the payload"):
+        codec.decode(messages[1], codec.is_text)
+
+
+@pytest.mark.parametrize("protocol", m.PROTOCOLS)
+def test_the_most_frames_in_their_longest_form_fit_beside_the_payload(protocol):
+    codec, n = Codec(protocol, Limits(max_fields_bytes=1, max_chunk_frames=1000)), 1000
+    longest = m.Frames([2**31 - 1] * n, [2**53 - 1] * n, bytes(4 * n), [2**53 - 1] * n)
+    assert codec.decode(codec.encode(longest), codec.is_text) == longest
