@@ -31,8 +31,14 @@ class Limits:
     """Most frames of a lone session stepped in one tick, so that a tick stays short; of those made up, one gap more."""
     max_message_bytes: int = 4 * 1024 * 1024
     """Largest websocket message accepted."""
+    max_fragments: int = 65536
+    """Most fragments of one message."""
+    message_timeout_ms: int = 30_000
+    """Time in which a message must be whole, from its first byte."""
     max_connections: int = 16384
     """Most websockets open at once."""
+    max_handshakes: int = 4096
+    """Most connections before the end of their handshake; beyond, the one that has taken longest is dropped."""
     max_sessions_per_connection: int = 1024
     """Most handles open on one connection."""
     max_outbox_bytes: int = 8 * 1024 * 1024

@@ -15,6 +15,7 @@ from streamrnn.kernels.warmup import warmup
 from streamrnn.limits import Limits
 from streamrnn.model.model import Model
 from streamrnn.server.admission import admit, newer_of
+from streamrnn.server.backlog import Backlog
 from streamrnn.server.connection import Connection
 from streamrnn.server.front import STOPPING, Front
 from streamrnn.server.keeper import Keeper
@@ -30,6 +31,8 @@ log = logging.getLogger("streamrnn.server")
 
 MIN_TICK_MS = 5
 MAX_TICK_MS = 250
+MAX_DUE = 64
+"""Connections looked at in one loop iteration: thousands that came together are due together."""
 SETTLE_S = 0.005
 CLOSE_STORE_S = 1.0
 Load = Callable[[], Mapping[str, Model]]
@@ -97,6 +100,7 @@ class Server:
         self._snapshot_key = snapshot_key
         self.front = Front(self.hub, self.models, self._speech.model)
         self.connections: set[Connection] = set()
+        self.shaking: dict[Connection, None] = {}
         self.status = 0
         self._listeners = Listeners()
         self.speech_ports = self._listeners.speech_ports
@@ -122,6 +126,7 @@ class Server:
         self.ready = asyncio.Event()
         self.stopped = asyncio.Event()
         self.pump = Pump(self._loop, self.hub)
+        self.backlog = Backlog(self._loop)
         limits = self.limits
         shortest_ms = min(
             *(limits.handshake_timeout_ms, limits.ping_interval_ms, limits.ping_timeout_ms),
@@ -193,9 +198,19 @@ class Server:
             connection.abort()
         self._finish()
 
+    def begin(self, connection: Connection) -> None:
+        """A connection is here. Of those that do not come to an end of their handshake the oldest go."""
+        self.connections.add(connection)
+        self.shaking[connection] = None
+        if len(self.shaking) > self.limits.max_handshakes:
+            oldest = next(iter(self.shaking))
+            del self.shaking[oldest]
+            oldest.abort()
+
     def forget(self, connection: Connection) -> None:
         """A connection is gone."""
         self.connections.discard(connection)
+        self.shaking.pop(connection, None)
         self.timers.drop(connection)
         if self.is_stopping:
             self._finish_if_empty()
@@ -242,12 +257,13 @@ class Server:
 
     def _look_at_clock(self) -> None:
         now_ns = clock_ns()
-        for connection in self.timers.advance(now_ns):
+        due = self.timers.advance(now_ns, MAX_DUE)
+        for connection in due:
             connection.on_due(now_ns)
         self.hub.advance(now_ns)
         if self.hub.dirty or self.hub.errands:
             self.pump.wake()
-        self._clock_timer = self._loop.call_later(self._tick_s, self._look_at_clock)
+        self._clock_timer = self._loop.call_later(0 if len(due) == MAX_DUE else self._tick_s, self._look_at_clock)
 
     def _load_again(self, load: Load) -> None:
         models: Mapping[str, Model] = {}

@@ -43,11 +43,11 @@ class Timers(Generic[Item]):
         if self._due_ns.pop(item, None) is not None and len(self._heap) > 2 * len(self._due_ns) + MIN_STALE:
             self._rebuild()
 
-    def advance(self, now_ns: int) -> list[Item]:
-        """The items whose deadline has passed, earliest first; they are forgotten."""
+    def advance(self, now_ns: int, most: int | None = None) -> list[Item]:
+        """The items whose deadline has passed, earliest first, at most `most` of them; they are forgotten."""
         due: list[Item] = []
         heap = self._heap
-        while heap and heap[0][0] <= now_ns:
+        while heap and heap[0][0] <= now_ns and len(due) != most:
             due_ns, _, item = heapq.heappop(heap)
             if self._due_ns.get(item) == due_ns:
                 del self._due_ns[item]
