@@ -30,6 +30,8 @@ log = logging.getLogger("streamrnn.server")
 
 CLOSE_TIMEOUT_NS = 2_000_000_000
 """How long a client may take to close the TCP connection after the websocket's close."""
+BULK_BYTES = 64 * 1024
+"""A chunk of what is thrown away after which the loop is given back."""
 NS_PER_MS = 1_000_000
 FIN_TEXT = FIN | TEXT
 FIN_BINARY = FIN | BINARY
@@ -107,13 +109,17 @@ class Connection(asyncio.Protocol):
                 self._hear_text(apply_mask(chunk[body:], chunk[body - 4 : body]), now_ns)
                 return
         if self._life == ENDED:
-            return
-        if self._is_waiting:
+            if len(chunk) < BULK_BYTES or self._is_waiting:
+                return
+            # The loop would read a socket many times over while it fills whole buffers.
+        elif self._is_waiting:
             self._unread += chunk
-        elif self._read(chunk, now_ns, self._server.backlog.until(now_ns)):
-            self._is_waiting = True
-            self._transport.pause_reading()
-            self._server.backlog.put(self)
+            return
+        elif not self._read(chunk, now_ns, self._server.backlog.until(now_ns)):
+            return
+        self._is_waiting = True
+        self._transport.pause_reading()
+        self._server.backlog.put(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Leave the connection's sessions to be resumed, or close them where the client is done."""
