@@ -146,6 +146,7 @@ async def test_a_message_that_is_not_finished_ends_the_connection(serve, begun):
 async def test_dripping_bytes_or_empty_fragments_do_not_prolong_a_message(serve):
     server = await serve(message_timeout_ms=100, ping_interval_ms=50)
     async with raw_of(server.port, shake=True) as drip, raw_of(server.port, shake=True) as empty:
+
         async def drizzle():
             drip.writer.write(masked(b"", n_bytes=1000))
             empty.writer.write(masked(b"", fin=False))
