@@ -17,8 +17,9 @@ from websockets.frames import Frame, Opcode, apply_mask  # type: ignore[attr-def
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
-from streamrnn.server.connection import FIN_BINARY, LONG_FROM, header
+from streamrnn.server.connection import LONG_FROM
 from streamrnn.server.front import select_protocol
+from streamrnn.server.header import FIN_BINARY, header
 from streamrnn.server.splitter import BINARY, CLOSE, FIN, Splitter
 
 MAX_SIZE = 4 * 1024 * 1024

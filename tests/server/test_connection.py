@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from streamrnn.limits import Limits
-from streamrnn.server.connection import FIN_BINARY, header
+from streamrnn.server.header import FIN_BINARY, header
 from streamrnn.wire import messages as m
 from streamrnn.wire.codec import JSON, MSGPACK, Codec
 from tests.server.clients import PATIENCE_S, client_of, close_in, error_in, handshake, masked, raw_of
