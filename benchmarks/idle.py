@@ -137,6 +137,7 @@ class Crowd:
         """End all."""
         for plug in self._plugs.values():
             plug.close()
+        self._poll.close()
 
 
 def measure(n_connections: int, ping_interval_ms: int, n_intervals: int) -> dict[str, Any]:

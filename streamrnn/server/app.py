@@ -19,6 +19,7 @@ from streamrnn.server.backlog import Backlog
 from streamrnn.server.connection import Connection
 from streamrnn.server.front import STOPPING, Front
 from streamrnn.server.keeper import Keeper
+from streamrnn.server.line import Line
 from streamrnn.server.listeners import Listeners, SpeechOptions
 from streamrnn.server.pump import Pump, clock_ns
 from streamrnn.serving.hub import Hub
@@ -133,7 +134,7 @@ class Server:
             *(limits.park_ms, limits.expire_ms, limits.checkpoint_ms),
         )
         self._tick_s = min(max(shortest_ms // 4, MIN_TICK_MS), MAX_TICK_MS) / 1000
-        self.timers: Timers[Connection] = Timers()
+        self.timers: Timers[Line] = Timers()
         if self._store is not None:
             self.pump.keeper = Keeper(self._loop, self.hub, self._store, self._snapshot_key, self.pump.wake)
         await self._listeners.open(self.host, self.port, self._speech, lambda own: Connection(self, own))

@@ -187,3 +187,14 @@ class Splitter:
             self._rest = bytearray(self._chunk[self._at :])
             self._needed = needed
             self._chunk, self._at = b"", 0
+
+
+def is_utf8(payload: bytes) -> bool:
+    """Whether it is (RFC 3629, without surrogates)."""
+    if payload.isascii():
+        return True
+    try:
+        payload.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -186,7 +186,7 @@ async def test_a_handshake_that_never_ends(serve):
 
 
 async def test_a_client_that_does_not_close_after_the_error_is_dropped(server, monkeypatch):
-    monkeypatch.setattr("streamrnn.server.connection.CLOSE_TIMEOUT_NS", 50_000_000)
+    monkeypatch.setattr("streamrnn.server.line.CLOSE_TIMEOUT_NS", 50_000_000)
     async with raw_of(server.port, shake=True) as raw:
         await raw.send(masked(b"\xc1"))
         await settled(lambda: not server.connections)
