@@ -1,8 +1,7 @@
 """The floor under a served frame: a bare echo on the same loop, and nothing else.
 
 Each binary message is answered with its own first bytes, as many as the server's answer has, filled up with zeros where
-it is shorter. Two ways in:
-`library` reads every message with the Sans-I/O protocol of `websockets`, `splitter` cuts plain ones before it, as the
+it is shorter. Two ways in: `library` reads every message with the Sans-I/O protocol of `websockets`, `splitter` as the
 server does. Run as `python -m benchmarks.echo PORT_FILE N_BYTES KIND`; the port is written to PORT_FILE.
 """
 
@@ -15,14 +14,15 @@ from pathlib import Path
 from typing import cast
 
 import uvloop
-from websockets.frames import Frame, Opcode
+from websockets.frames import Frame, Opcode, apply_mask  # type: ignore[attr-defined]
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
-from streamrnn.server.connection import FIN_BINARY, header
+from streamrnn.server.connection import LONG_FROM
 from streamrnn.server.front import select_protocol
-from streamrnn.server.splitter import Splitter
+from streamrnn.server.header import FIN_BINARY, header
+from streamrnn.server.splitter import BINARY, CLOSE, FIN, Splitter
 
 MAX_SIZE = 4 * 1024 * 1024
 
@@ -48,12 +48,20 @@ class Echo(asyncio.Protocol):
         if self._splitter is None:
             self._feed_library(chunk)
             return
+        n_bytes = len(chunk)
+        if n_bytes < LONG_FROM and chunk[0] == FIN_BINARY and chunk[1] == n_bytes + 122 and self._splitter.is_empty:
+            self._transport.write(self._answer(apply_mask(chunk[6:], chunk[2:6])))
+            return
         replies = []
-        for part in self._splitter.feed(chunk):
-            if type(part) is bytes:
-                self._feed_library(part)
-            else:
-                replies.append(self._answer(bytes(part[1])))
+        self._splitter.put(chunk)
+        while (step := self._splitter.step()) is not None:
+            opcode, payload = step
+            if opcode == BINARY:
+                replies.append(self._answer(payload))
+            elif opcode == CLOSE:
+                self._transport.write(header(FIN | CLOSE, 0))
+                self._transport.close()
+                return
         if replies:
             self._transport.write(b"".join(replies))
 
@@ -70,7 +78,7 @@ class Echo(asyncio.Protocol):
                     replies.append(self._answer(bytes(event.data)))
             elif isinstance(event, Request):
                 ws.send_response(ws.accept(event))
-                self._splitter = Splitter(MAX_SIZE) if self.is_split else None
+                self._splitter = Splitter(MAX_SIZE, 1) if self.is_split else None
         if replies:
             self._transport.write(b"".join(replies))
         if ws.writes:

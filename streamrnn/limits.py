@@ -35,8 +35,14 @@ class Limits:
     """Most bytes of a message beside its payload: lists and texts take longer to read than payloads."""
     max_decoder_bytes: int = 256 * 1024
     """Most bytes of a decoder, settings and state, in a snapshot that a client hands in."""
+    max_fragments: int = 65536
+    """Most fragments of one message."""
+    message_timeout_ms: int = 30_000
+    """Time in which a message must be whole, from its first byte."""
     max_connections: int = 16384
     """Most websockets open at once."""
+    max_handshakes: int = 4096
+    """Most connections before the end of their handshake; beyond, the one that has taken longest is dropped."""
     max_sessions_per_connection: int = 1024
     """Most handles open on one connection."""
     max_outbox_bytes: int = 8 * 1024 * 1024

@@ -15,9 +15,11 @@ from streamrnn.kernels.warmup import warmup
 from streamrnn.limits import Limits
 from streamrnn.model.model import Model
 from streamrnn.server.admission import admit
+from streamrnn.server.backlog import Backlog
 from streamrnn.server.connection import Connection
 from streamrnn.server.front import STOPPING, Front
 from streamrnn.server.keeper import Keeper
+from streamrnn.server.line import Line
 from streamrnn.server.listeners import Listeners, SpeechOptions
 from streamrnn.server.pump import Pump, clock_ns
 from streamrnn.server.reloading import Load, Reloader
@@ -31,6 +33,8 @@ log = logging.getLogger("streamrnn.server")
 
 MIN_TICK_MS = 5
 MAX_TICK_MS = 250
+MAX_DUE = 64
+"""Connections looked at in one loop iteration: thousands that came together are due together."""
 SETTLE_S = 0.005
 CLOSE_STORE_S = 1.0
 FORCED = 1
@@ -99,6 +103,7 @@ class Server:
         self._snapshot_key = snapshot_key
         self.front = Front(self.hub, self.models, self._speech.model, worker)
         self.connections: set[Connection] = set()
+        self.shaking: dict[Connection, None] = {}
         self.status = 0
         self._opens_late = opens_late
         self._listeners = Listeners(is_shared=worker is not None)
@@ -125,13 +130,14 @@ class Server:
         """
         self._loop = asyncio.get_running_loop()
         self.pump = Pump(self._loop, self.hub)
+        self.backlog = Backlog(self._loop)
         limits = self.limits
         shortest_ms = min(
             *(limits.handshake_timeout_ms, limits.ping_interval_ms, limits.ping_timeout_ms),
             *(limits.park_ms, limits.expire_ms, limits.checkpoint_ms),
         )
         self._tick_s = min(max(shortest_ms // 4, MIN_TICK_MS), MAX_TICK_MS) / 1000
-        self.timers: Timers[Connection] = Timers()
+        self.timers: Timers[Line] = Timers()
         if self._store is not None:
             pump = self.pump
             pump.keeper = Keeper(self._loop, self.hub, self._store, self._snapshot_key, pump.do, pump.wake)
@@ -199,9 +205,19 @@ class Server:
             connection.abort()
         self._finish()
 
+    def begin(self, connection: Connection) -> None:
+        """A connection is here. Of those that do not come to an end of their handshake the oldest go."""
+        self.connections.add(connection)
+        self.shaking[connection] = None
+        if len(self.shaking) > self.limits.max_handshakes:
+            oldest = next(iter(self.shaking))
+            del self.shaking[oldest]
+            oldest.abort()
+
     def forget(self, connection: Connection) -> None:
         """A connection is gone."""
         self.connections.discard(connection)
+        self.shaking.pop(connection, None)
         self.timers.drop(connection)
         if self.is_stopping:
             self._finish_if_empty()
@@ -255,10 +271,11 @@ class Server:
 
     def _look_at_clock(self) -> None:
         now_ns = clock_ns()
-        for connection in self.timers.advance(now_ns):
+        due = self.timers.advance(now_ns, MAX_DUE)
+        for connection in due:
             connection.on_due(now_ns)
         self.pump.do(self._advance, now_ns)
-        self._clock_timer = self._loop.call_later(self._tick_s, self._look_at_clock)
+        self._clock_timer = self._loop.call_later(0 if len(due) == MAX_DUE else self._tick_s, self._look_at_clock)
 
     def _advance(self, now_ns: int) -> None:
         self.hub.advance(now_ns)

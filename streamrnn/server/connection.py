@@ -1,4 +1,4 @@
-"""One socket: a thin `asyncio.Protocol` around the Sans-I/O websocket of the `websockets` library.
+"""One socket: a thin `asyncio.Protocol` that takes bytes in and hands messages on.
 
 The transport stands behind two calls: `Peer.receive` takes the bytes of a message, `Connection.deliver` writes those
 that the peer has collected. No task and no future belong to a connection or a message.
@@ -7,42 +7,34 @@ that the peer has collected. No task and no future belong to a connection or a m
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
 from typing import TYPE_CHECKING, cast
 
-from websockets.exceptions import InvalidMessage, PayloadTooBig
-from websockets.frames import Frame, Opcode
-from websockets.http11 import Request
-from websockets.protocol import State
-from websockets.server import ServerProtocol
+from websockets.exceptions import ProtocolError
+from websockets.frames import Close, apply_mask  # type: ignore[attr-defined]
 
-from streamrnn.errors import OversizedError, UnknownModelError
-from streamrnn.server import http
-from streamrnn.server.front import select_protocol
+from streamrnn.errors import MalformedError, StreamrnnError
+from streamrnn.server.handshake import Handshake
+from streamrnn.server.header import FIN_BINARY, FIN_TEXT, header
+from streamrnn.server.line import ENDED, NS_PER_MS, OPEN, SHAKING, Line
 from streamrnn.server.pump import clock_ns
-from streamrnn.server.splitter import Splitter
-from streamrnn.serving.party import Party
-from streamrnn.serving.speech.choice import DIALECTS, Speech
+from streamrnn.server.splitter import BINARY, CLOSE, FIN, PART, PING, PONG, TEXT, Splitter, Step, is_utf8
+from streamrnn.serving.speech.choice import DIALECTS
 from streamrnn.serving.speech.peer import SpeechPeer
-from streamrnn.wire.refusal import DONE, GOING_AWAY, INTERNAL, RESTART, TAKEN_OVER
+from streamrnn.wire.refusal import DONE
 
 if TYPE_CHECKING:
     from streamrnn.server.app import Server
 
-log = logging.getLogger("streamrnn.server")
-ws_log = logging.getLogger("streamrnn.server.websocket")
-ws_log.setLevel(logging.WARNING)  # the library tells of every handshake, so of every health check
-
-CLOSE_TIMEOUT_NS = 2_000_000_000
-"""How long a client may take to close the TCP connection after the websocket's close."""
-END_OF_HEAD = b"\r\n\r\n"
-NS_PER_MS = 1_000_000
-FIN_TEXT = 0x81
-FIN_BINARY = 0x82
+BULK_BYTES = 64 * 1024
+"""A chunk of what is thrown away after which the loop is given back."""
+LONG = 0x80 | 126
+"""Second byte of a masked frame whose size stands in the two bytes after it."""
+LONG_FROM = 6 + 126
+"""Bytes of the shortest frame of that form; a shorter one has its size in the second byte."""
 
 
-class Connection(asyncio.Protocol):
+class Connection(Line):
     """The shell of one connection, from accept to loss.
 
     Args:
@@ -50,211 +42,183 @@ class Connection(asyncio.Protocol):
         own: the speech protocol of its port, see `serving.speech.choice`.
     """
 
+    __slots__ = ("_handshake", "_is_done", "_max_plain", "_splitter", "_unread")
+
     def __init__(self, server: Server, own: str | None = None) -> None:
-        self._server = server
-        self._own = own
-        self._speech: Speech | None = None
-        self._limits = server.limits
-        self._pump = server.pump
-        self._ws = ServerProtocol(
-            select_subprotocol=lambda ws, offered: select_protocol(ws, offered, self._speech),
-            max_size=server.limits.max_message_bytes,
-            logger=ws_log,
-        )
-        self._transport: asyncio.Transport = None  # type: ignore[assignment]
-        self._peer: Party | None = None
-        self._splitter: Splitter | None = None
-        self._parts: bytearray | None = None
-        self._part_is_text = False
-        self._heard_ns = 0
-        self._pinged_ns = 0
-        self._is_ending = False
+        super().__init__(server)
+        self._handshake: Handshake | None = Handshake(server.front, own)
+        self._splitter: Splitter | None = None  # made for the first chunk that is not one plain frame
+        self._unread = b""
+        self._max_plain = min(0xFFFF, server.limits.max_message_bytes)
+        self._is_done = False  # the client has said so
 
     # ---- asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the handshake's deadline."""
         self._transport = cast(asyncio.Transport, transport)
-        self._transport.set_write_buffer_limits(high=self._limits.max_outbox_bytes)
+        limits = self._server.limits
+        self._transport.set_write_buffer_limits(high=limits.max_outbox_bytes)
         plug = transport.get_extra_info("socket")
         if plug is not None and plug.family != getattr(socket, "AF_UNIX", None):
             plug.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._server.connections.add(self)
-        self._server.timers.put(self, clock_ns() + self._limits.handshake_timeout_ms * NS_PER_MS)
+        self._server.begin(self)
+        self._server.timers.put(self, clock_ns() + limits.handshake_timeout_ms * NS_PER_MS)
 
     def data_received(self, chunk: bytes) -> None:
         """Parse and queue; stepping and writing come with the pump's next flush."""
-        # Only then is it certain that the library stands between two frames after it.
-        is_whole_head = not self._heard_ns and chunk.find(END_OF_HEAD) == len(chunk) - len(END_OF_HEAD)
         self._heard_ns = now_ns = self._pump.wake()
-        if self._splitter is None:
-            self._feed_library(chunk, now_ns)
-            if is_whole_head and self._peer is not None:
-                self._splitter = Splitter(self._limits.max_message_bytes)
-        else:
-            for part in self._splitter.feed(chunk):
-                if type(part) is bytes:
-                    self._feed_library(part, now_ns)
-                elif self._peer is not None and self._ws.state is State.OPEN:
-                    self._peer.receive(part[1], part[0], now_ns)  # type: ignore[arg-type]
-
-    def _feed_library(self, chunk: bytes, now_ns: int) -> None:
-        ws = self._ws
-        ws.receive_data(chunk)
-        for event in ws.events_received():
-            if isinstance(event, Frame):
-                self._take_frame(event, now_ns)
-            elif isinstance(event, Request):
-                self._take_handshake(event)
-        if ws.parser_exc is not None:
-            self._fail_parsing(ws.parser_exc)
-        elif isinstance(ws.handshake_exc, InvalidMessage) and not self._is_ending:
-            # The library ends the stream here without a word; a request with a body comes this way, too.
-            self._transport.write(http.bad_request().serialize())
-        if ws.writes:
-            self._send_library_bytes()
-
-    def eof_received(self) -> None:
-        """Let the transport close: a websocket never writes after the other side's end."""
-        self._ws.receive_eof()
-        self._ws.data_to_send()
+        if self._is_plain:
+            # One plain frame that is the whole chunk: nearly all that comes, so it goes by without a call of ours.
+            n_bytes = len(chunk)
+            first_byte = chunk[0]
+            if n_bytes < LONG_FROM:
+                body = 6
+                is_whole = 6 <= n_bytes <= 6 + self._max_plain and chunk[1] == n_bytes + 122
+            else:
+                body = 8
+                is_whole = chunk[1] == LONG and (chunk[2] << 8 | chunk[3]) == n_bytes - 8 <= self._max_plain
+            if is_whole and first_byte == FIN_BINARY:
+                payload = apply_mask(chunk[body:], chunk[body - 4 : body])
+                self._peer.receive(payload, False, now_ns)  # type: ignore[union-attr]
+                return
+            if is_whole and first_byte == FIN_TEXT:
+                self._hear_text(apply_mask(chunk[body:], chunk[body - 4 : body]), now_ns)
+                return
+        if self._life == ENDED:
+            if len(chunk) < BULK_BYTES or self._is_waiting:
+                return
+            # The loop would read a socket many times over while it fills whole buffers.
+        elif self._is_waiting:
+            self._unread += chunk
+            return
+        elif not self._read(chunk, now_ns, self._server.backlog.until(now_ns)):
+            return
+        self._is_waiting = True
+        self._transport.pause_reading()
+        self._server.backlog.put(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Leave the connection's sessions to be resumed, or close them where the client is done."""
+        self._life = ENDED
+        self._forget_input()
+        if self._handshake is not None:
+            self._handshake.let_go()
+            self._handshake = None
         if self._peer is not None:
             peer, self._peer = self._peer, None
             self._pump.writers.pop(peer, None)
-            received = self._ws.close_rcvd
-            is_done = received is not None and received.code == DONE and peer.close_code is None
-            self._pump.hub.detach(peer, self._pump.wake(), is_done=is_done)
+            self._pump.hub.detach(peer, self._pump.wake(), is_done=self._is_done)
         self._server.forget(self)  # last: at a stop the server ends with it, once what the sessions were is saved
 
-    # ---- the seam: bytes in, bytes out
+    # ---- reading, a slice at a time
 
-    def _take_frame(self, frame: Frame, now_ns: int) -> None:
-        opcode = frame.opcode
-        if self._peer is None or opcode >= Opcode.CLOSE:
-            return
-        if frame.fin and opcode is not Opcode.CONT:
-            self._peer.receive(frame.data, opcode is Opcode.TEXT, now_ns)
-            return
-        if opcode is not Opcode.CONT:
-            self._parts, self._part_is_text = bytearray(), opcode is Opcode.TEXT
-        if self._parts is None:
-            return
-        self._parts += frame.data
-        if frame.fin:
-            whole, self._parts = self._parts, None
-            self._peer.receive(whole, self._part_is_text, now_ns)
+    def go_on(self, until_ns: int) -> bool:
+        """Read more of what has come, until `until_ns`. Returns whether there is more."""
+        chunk, self._unread = self._unread, b""
+        if self._life != ENDED and self._read(chunk, self._pump.wake(), until_ns):
+            return True
+        self._is_waiting = False
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+        return False
 
-    def deliver(self, peer: Party) -> None:
-        """Write all that `peer` has collected in one call, and close the websocket if the peer says so."""
-        messages = peer.take()
-        if messages and self._ws.state is State.OPEN and not self._transport.is_closing():
-            first_byte = FIN_TEXT if peer.is_text else FIN_BINARY
-            framed = [header(first_byte, len(message)) + message for message in messages]
-            self._transport.write(framed[0] if len(framed) == 1 else b"".join(framed))
-        if peer.close_code is not None:
-            self._close(peer.close_code, peer.close_reason)
-
-    def pause_writing(self) -> None:
-        """More than `max_outbox_bytes` are unsent: drop the slow reader, nobody waits for it."""
-        self._pump.hub.tally.n_slow_readers += 1
-        log.warning("a slow reader is dropped: %d bytes unsent", self._transport.get_write_buffer_size())
-        self._transport.abort()
-
-    # ---- opening, closing, silence
-
-    def _take_handshake(self, asked: Request) -> None:
-        ws = self._ws
-        if ws.parser_exc is not None or ws.eof_sent:  # broken already, behind the handshake in the same bytes
-            self._transport.abort()
-            return
-        front, hub = self._server.front, self._pump.hub
+    def _read(self, chunk: bytes, now_ns: int, until_ns: int) -> bool:
+        """Read until `until_ns`, at least one step in a turn of the backlog. Returns whether there is more."""
+        if not self._is_waiting and clock_ns() >= until_ns:  # this loop iteration has read enough
+            self._unread = chunk
+            self._is_plain = False
+            return True
+        if self._life == SHAKING:
+            chunk = self._shake(chunk)
+            if self._life != OPEN or not chunk:
+                return False
+        splitter = self._splitter
+        if splitter is None:
+            limits = self._server.limits
+            splitter = self._splitter = Splitter(limits.max_message_bytes, limits.max_fragments)
+        splitter.put(chunk)
         try:
-            self._speech = speech = front.speech(asked, self._own)
-        except UnknownModelError as fault:
-            ws.send_response(http.absent(fault.message))
-            return
-        ws.send_response(front.decide(ws, asked, speech))
-        if ws.state is not State.OPEN:
-            return
-        if speech is None:
-            self._peer = hub.attach(str(ws.subprotocol))
-        else:
-            self._peer = hub.admit(SpeechPeer(hub, DIALECTS[speech.dialect](), speech.model))
-        self._pump.writers[self._peer] = self
-        self._server.timers.put(self, self._heard_ns + self._limits.ping_interval_ms * NS_PER_MS)
+            while self._life != ENDED:
+                step = splitter.step()
+                if step is None:
+                    break
+                if step[0] == BINARY:
+                    if self._life == OPEN:
+                        self._peer.receive(step[1], False, now_ns)  # type: ignore[union-attr]
+                elif step is not PART:
+                    self._take(step, now_ns)
+                if self._begun_ns and splitter.is_between:
+                    self._begun_ns = 0
+                if clock_ns() >= until_ns and splitter.is_kept:
+                    self._is_plain = False
+                    return self._life != ENDED
+        except (ProtocolError, UnicodeDecodeError, StreamrnnError) as fault:
+            self._fail(fault, now_ns)
+        self._is_plain = self._life == OPEN and splitter.is_empty
+        self._begun_ns = 0 if splitter.is_empty else self._begun_ns or now_ns
+        return False
 
-    def _fail_parsing(self, cause: Exception) -> None:
-        """The websocket layer refused what came: tell the client in our own words, where it can still listen."""
+    def _take(self, step: Step, now_ns: int) -> None:
+        """Take a whole text or control frame.
+
+        Raises:
+            ProtocolError: a close that is none.
+            UnicodeDecodeError: its reason is not UTF-8.
+        """
+        opcode, payload = step
         peer = self._peer
-        if peer is None or peer.close_code is not None:
-            return
-        if isinstance(cause, PayloadTooBig):
-            fault = OversizedError(f"expected at most {self._limits.max_message_bytes} bytes in a message")
-            peer.fail(fault, self._heard_ns)
-            first_byte = FIN_TEXT if peer.is_text else FIN_BINARY
-            for message in peer.take():
-                self._transport.write(header(first_byte, len(message)) + message)
-        else:
-            peer.close(self._ws.close_sent.code if self._ws.close_sent else INTERNAL, self._heard_ns)
+        assert peer is not None
+        if opcode == TEXT:
+            self._hear_text(payload, now_ns)
+        elif opcode == PING:
+            if not self._transport.is_closing():
+                self._transport.write(header(FIN | PONG, len(payload)) + payload)
+        elif opcode == CLOSE:
+            self._is_done = Close.parse(payload).code == DONE and peer.close_code is None
+            self._write_messages(peer)
+            if self._life == OPEN and not self._transport.is_closing():
+                self._transport.write(header(FIN | CLOSE, len(payload)) + payload)  # the code and reason that came
+            self._end()
 
-    def _close(self, code: int, reason: str) -> None:
-        ws = self._ws
-        if ws.state is not State.OPEN or self._transport.is_closing():
-            return
-        if code in (DONE, GOING_AWAY, RESTART, TAKEN_OVER):
-            ws.send_close(code)
-        else:
-            ws.fail(code, reason)
-        self._send_library_bytes()
+    def _hear_text(self, payload: bytes, now_ns: int) -> None:
+        peer = self._peer
+        assert peer is not None
+        if not is_utf8(payload):
+            self._fail(MalformedError("expected UTF-8 in a text message"), now_ns)
+        elif self._life == OPEN:
+            peer.receive(payload, True, now_ns)
 
-    def _send_library_bytes(self) -> None:
-        """Write what the websocket layer wants sent: handshake, pong, close, and the end of the stream."""
-        for chunk in self._ws.data_to_send():
-            if self._transport.is_closing():
-                return
-            if chunk:
-                self._transport.write(chunk)
-            elif self._transport.can_write_eof():
-                self._transport.write_eof()
+    def _forget_input(self) -> None:
+        self._is_plain = False
+        self._unread = b""
+        self._splitter = None
+        self._begun_ns = 0
+
+    # ---- opening
+
+    def _shake(self, chunk: bytes) -> bytes:
+        """Read the opening handshake. Returns what has come behind it."""
+        handshake = self._handshake
+        assert handshake is not None
+        rest = handshake.feed(chunk)
+        if rest is None:
+            return b""
+        self._handshake = None
+        self._server.shaking.pop(self, None)
+        if not self._transport.is_closing():
+            self._transport.write(handshake.reply)
+        if handshake.is_accepted:
+            hub, speech = self._pump.hub, handshake.speech
+            if speech is None:
+                self._peer = hub.attach(handshake.protocol)
             else:
-                self._transport.close()
-        if self._ws.close_expected() and not self._is_ending:
-            self._is_ending = True
-            self._server.timers.put(self, clock_ns() + CLOSE_TIMEOUT_NS)
-
-    def on_due(self, now_ns: int) -> None:
-        """A deadline has passed: handshake, silence, unanswered ping or closing."""
-        if self._is_ending or self._peer is None:
-            self._transport.abort()
-            return
-        interval_ns = self._limits.ping_interval_ms * NS_PER_MS
-        if self._pinged_ns > self._heard_ns:
-            log.info("a connection is dropped: its ping was not answered")
-            self._peer.close(INTERNAL, now_ns)
-            self.deliver(self._peer)
-        elif now_ns - self._heard_ns < interval_ns:
-            self._server.timers.put(self, self._heard_ns + interval_ns)
+                self._peer = hub.admit(SpeechPeer(hub, DIALECTS[speech.dialect](), speech.model))
+            self._pump.writers[self._peer] = self
+            self._life = OPEN
+            self._is_plain = True
+            self._put_due(self._heard_ns)
         else:
-            self._pinged_ns = now_ns
-            self._ws.send_ping(b"")
-            self._send_library_bytes()
-            self._server.timers.put(self, now_ns + self._limits.ping_timeout_ms * NS_PER_MS)
-
-    def abort(self) -> None:
-        """Drop the connection at once."""
-        self._transport.abort()
-
-
-def header(first_byte: int, n_bytes: int) -> bytes:
-    """Return the header of one unmasked, unfragmented websocket frame (RFC 6455 section 5.2).
-
-    The library's own `Frame.serialize` gives the same bytes (tested) in five times the time.
-    """
-    if n_bytes < 126:
-        return bytes((first_byte, n_bytes))
-    if n_bytes < 65536:
-        return bytes((first_byte, 126)) + n_bytes.to_bytes(2, "big")
-    return bytes((first_byte, 127)) + n_bytes.to_bytes(8, "big")
+            self._end()
+        handshake.let_go()
+        return rest

@@ -13,16 +13,17 @@ MIN_STALE = 64
 class Timers(Generic[Item]):
     """One deadline an item. Setting one costs O(log n), dropping one O(1).
 
-    What is out of date stays in the heap until it is due, or makes up half of it.
+    What is out of date stays in the heap, as two numbers and without its item, until it is due or makes up half of it.
     """
 
     def __init__(self) -> None:
-        self._due_ns: dict[Item, int] = {}
-        self._heap: list[tuple[int, int, Item]] = []
+        self._numbers: dict[Item, int] = {}
+        self._items: dict[int, Item] = {}
+        self._heap: list[tuple[int, int]] = []
         self._n_put = 0
 
     def __len__(self) -> int:
-        return len(self._due_ns)
+        return len(self._items)
 
     @property
     def next_ns(self) -> int | None:
@@ -32,33 +33,39 @@ class Timers(Generic[Item]):
 
     def put(self, item: Item, due_ns: int) -> None:
         """Set the deadline of `item`, in place of an earlier one."""
-        self._due_ns[item] = due_ns
-        self._n_put += 1  # breaks ties in the order of setting, so that items need not be comparable
-        heapq.heappush(self._heap, (due_ns, self._n_put, item))
-        if len(self._heap) > 2 * len(self._due_ns) + MIN_STALE:
-            self._rebuild()
+        former = self._numbers.get(item)
+        if former is not None:
+            del self._items[former]
+        self._n_put = number = self._n_put + 1  # breaks ties in the order of setting, too
+        self._numbers[item] = number
+        self._items[number] = item
+        heapq.heappush(self._heap, (due_ns, number))
+        self._rebuild_if_stale()
 
     def drop(self, item: Item) -> None:
         """Forget `item`, if it is there."""
-        if self._due_ns.pop(item, None) is not None and len(self._heap) > 2 * len(self._due_ns) + MIN_STALE:
-            self._rebuild()
+        number = self._numbers.pop(item, None)
+        if number is not None:
+            del self._items[number]
+            self._rebuild_if_stale()
 
-    def advance(self, now_ns: int) -> list[Item]:
-        """The items whose deadline has passed, earliest first; they are forgotten."""
+    def advance(self, now_ns: int, most: int | None = None) -> list[Item]:
+        """The items whose deadline has passed, earliest first, at most `most` of them; they are forgotten."""
         due: list[Item] = []
         heap = self._heap
-        while heap and heap[0][0] <= now_ns:
-            due_ns, _, item = heapq.heappop(heap)
-            if self._due_ns.get(item) == due_ns:
-                del self._due_ns[item]
+        while heap and heap[0][0] <= now_ns and len(due) != most:
+            _, number = heapq.heappop(heap)
+            item = self._items.pop(number, None)
+            if item is not None:
+                del self._numbers[item]
                 due.append(item)
         return due
 
     def _shed(self) -> None:
-        while self._heap and self._due_ns.get(self._heap[0][2]) != self._heap[0][0]:
+        while self._heap and self._heap[0][1] not in self._items:
             heapq.heappop(self._heap)
 
-    def _rebuild(self) -> None:
-        self._heap = [(due_ns, i, item) for i, (item, due_ns) in enumerate(self._due_ns.items())]
-        heapq.heapify(self._heap)
-        self._n_put = len(self._heap)
+    def _rebuild_if_stale(self) -> None:
+        if len(self._heap) > 2 * len(self._items) + MIN_STALE:
+            self._heap = [entry for entry in self._heap if entry[1] in self._items]
+            heapq.heapify(self._heap)

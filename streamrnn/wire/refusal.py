@@ -16,6 +16,7 @@ from streamrnn.wire.messages import Error
 
 DONE = 1000
 GOING_AWAY = 1001
+PROTOCOL = 1002
 WRONG_KIND = 1003
 NOT_A_MESSAGE = 1007
 POLICY = 1008

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from streamrnn.limits import Limits
-from streamrnn.server.connection import FIN_BINARY, header
+from streamrnn.server.header import FIN_BINARY, header
 from streamrnn.wire import messages as m
 from streamrnn.wire.codec import JSON, MSGPACK, Codec
 from tests.server.clients import PATIENCE_S, client_of, close_in, error_in, handshake, masked, raw_of
@@ -81,8 +81,9 @@ async def test_fragments_make_a_message_with_a_ping_in_between(server):
         (masked(b"\x91" * 50_000), "malformed", 1007),
         (masked(b"\xdd\xff\xff\xff\xff"), "malformed", 1007),
         (masked(b'{"type":"close","handle":1}', 1), "malformed", 1003),
-        (masked(b"\xff\xfe", 1), "malformed", 1003),
-        (masked(OPEN[:4], 1, fin=False) + masked(OPEN[4:], 0), "malformed", 1003),
+        (masked(b"\xff\xfe", 1), "malformed", 1007),
+        (masked(OPEN[:4], 1, fin=False) + masked(OPEN[4:], 0), "malformed", 1007),
+        (masked(b"{", 1, fin=False) + masked(b"}", 0), "malformed", 1003),
         (masked(b"x" * 100_001), "too_large", 1009),
         (masked(b"", n_bytes=2**62), "too_large", 1009),
         (masked(b"x" * 60_000, fin=False) + masked(b"x" * 60_000, 0), "too_large", 1009),
@@ -185,7 +186,7 @@ async def test_a_handshake_that_never_ends(serve):
 
 
 async def test_a_client_that_does_not_close_after_the_error_is_dropped(server, monkeypatch):
-    monkeypatch.setattr("streamrnn.server.connection.CLOSE_TIMEOUT_NS", 50_000_000)
+    monkeypatch.setattr("streamrnn.server.line.CLOSE_TIMEOUT_NS", 50_000_000)
     async with raw_of(server.port, shake=True) as raw:
         await raw.send(masked(b"\xc1"))
         await settled(lambda: not server.connections)
