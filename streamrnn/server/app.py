@@ -130,7 +130,7 @@ class Server:
         """
         self._loop = asyncio.get_running_loop()
         self.pump = Pump(self._loop, self.hub)
-        self.backlog = Backlog(self._loop)
+        self.backlog = Backlog(self._loop, self.pump)
         limits = self.limits
         shortest_ms = min(
             *(limits.handshake_timeout_ms, limits.ping_interval_ms, limits.ping_timeout_ms),
@@ -273,7 +273,7 @@ class Server:
         now_ns = clock_ns()
         due = self.timers.advance(now_ns, MAX_DUE)
         for connection in due:
-            connection.on_due(now_ns)
+            self.pump.do(connection.on_due, now_ns)
         self.pump.do(self._advance, now_ns)
         self._clock_timer = self._loop.call_later(0 if len(due) == MAX_DUE else self._tick_s, self._look_at_clock)
 

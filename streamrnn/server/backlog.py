@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING
 
-from streamrnn.server.pump import clock_ns
+from streamrnn.server.pump import Pump, clock_ns
 
 if TYPE_CHECKING:
     from streamrnn.server.connection import Connection
@@ -24,9 +24,11 @@ class Backlog:
     that (a `flush` that steps its session's queue).
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, pump: Pump) -> None:
         self._loop = loop
+        self._pump = pump
         self._waiting: deque[Connection] = deque()
+        self._held: list[Connection] = []
         self._is_scheduled = False
         self._iteration_ns = 0
         self._until_ns = 0
@@ -42,9 +44,23 @@ class Backlog:
             self._until_ns = clock_ns() + SLICE_NS
         return self._until_ns
 
-    def put(self, connection: Connection) -> None:
-        """Give `connection` a slice in a later loop iteration; it must not be waiting already."""
-        self._waiting.append(connection)
+    def put(self, connection: Connection, *, is_held: bool = False) -> None:
+        """Give `connection` a slice in a later loop iteration; it must not be waiting already.
+
+        Args:
+            connection: whose.
+            is_held: not before stepping has caught up: it has sent more than it is worth to take now.
+        """
+        if is_held:
+            self._held.append(connection)
+            self._pump.when_caught_up(self._release)
+        else:
+            self._waiting.append(connection)
+            self._schedule()
+
+    def _release(self) -> None:
+        self._waiting.extend(self._held)
+        self._held.clear()
         self._schedule()
 
     def _schedule(self) -> None:
@@ -54,13 +70,18 @@ class Backlog:
 
     def _run(self) -> None:
         self._is_scheduled = False
+        if self._pump.is_stepping:
+            self._pump.do(self._schedule)
+            return
         waiting = self._waiting
         now_ns = clock_ns()
         turn_ends_ns = now_ns + TURN_NS
         try:
             for _ in range(len(waiting)):
                 connection = waiting.popleft()
-                if connection.go_on(now_ns + SLICE_NS):
+                if self._pump.is_behind and connection.is_ahead:
+                    self.put(connection, is_held=True)
+                elif connection.go_on(now_ns + SLICE_NS):
                     waiting.append(connection)
                 now_ns = clock_ns()
                 if now_ns >= turn_ends_ns:

@@ -19,6 +19,7 @@ from streamrnn.server.header import FIN_BINARY, FIN_TEXT, header
 from streamrnn.server.line import ENDED, NS_PER_MS, OPEN, SHAKING, Line
 from streamrnn.server.pump import clock_ns
 from streamrnn.server.splitter import BINARY, CLOSE, FIN, PART, PING, PONG, TEXT, Splitter, Step, is_utf8
+from streamrnn.serving.party import Party
 from streamrnn.serving.speech.choice import DIALECTS
 from streamrnn.serving.speech.peer import SpeechPeer
 from streamrnn.wire.refusal import DONE
@@ -26,6 +27,8 @@ from streamrnn.wire.refusal import DONE
 if TYPE_CHECKING:
     from streamrnn.server.app import Server
 
+MAX_AHEAD = 4
+"""Frames of a session that wait before its connection is not read for a while, where stepping is behind."""
 BULK_BYTES = 64 * 1024
 """A chunk of what is thrown away after which the loop is given back."""
 LONG = 0x80 | 126
@@ -68,7 +71,8 @@ class Connection(Line):
     def data_received(self, chunk: bytes) -> None:
         """Parse and queue; stepping and writing come with the pump's next flush."""
         self._heard_ns = now_ns = self._pump.wake()
-        if self._is_plain:
+        pump = self._pump
+        if self._is_plain and not pump.is_busy:
             # One plain frame that is the whole chunk: nearly all that comes, so it goes by without a call of ours.
             n_bytes = len(chunk)
             first_byte = chunk[0]
@@ -92,11 +96,26 @@ class Connection(Line):
         elif self._is_waiting:
             self._unread += chunk
             return
+        elif pump.is_stepping and self._life == OPEN:
+            self._unread = chunk
+            self._is_plain = False
         elif not self._read(chunk, now_ns, self._server.backlog.until(now_ns)):
+            if pump.is_behind and self.is_ahead:
+                self._wait_turn(is_held=True)
             return
+        self._wait_turn()
+
+    def _wait_turn(self, *, is_held: bool = False) -> None:
+        """Read no more until its turn in the backlog comes; `is_held`: that is when stepping has caught up."""
         self._is_waiting = True
         self._transport.pause_reading()
-        self._server.backlog.put(self)
+        self._server.backlog.put(self, is_held=is_held)
+
+    @property
+    def is_ahead(self) -> bool:
+        """Whether one of its sessions has so many frames waiting that more of them only take memory."""
+        sessions = () if self._peer is None else self._peer.sessions.values()
+        return any(one.session is not None and one.session.n_pending > MAX_AHEAD for one in sessions)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Leave the connection's sessions to be resumed, or close them where the client is done."""
@@ -108,8 +127,11 @@ class Connection(Line):
         if self._peer is not None:
             peer, self._peer = self._peer, None
             self._pump.writers.pop(peer, None)
-            self._pump.hub.detach(peer, self._pump.wake(), is_done=self._is_done)
+            self._pump.do(self._let_go, peer, self._pump.wake())
         self._server.forget(self)  # last: at a stop the server ends with it, once what the sessions were is saved
+
+    def _let_go(self, peer: Party, now_ns: int) -> None:
+        self._pump.hub.detach(peer, now_ns, is_done=self._is_done)
 
     # ---- reading, a slice at a time
 

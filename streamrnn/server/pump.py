@@ -31,6 +31,8 @@ class Pump:
 
     Attributes:
         is_stepping: a tick is under way in the thread, and the hub must be left alone: use `do`.
+        is_behind: more waits to be stepped than can be in a while.
+        is_busy: one of these: what comes has to wait, or somebody may have to.
         n_threaded: ticks that were stepped in the thread.
     """
 
@@ -38,7 +40,7 @@ class Pump:
         self.hub = hub
         self.writers: dict[Party, Connection] = {}
         self.keeper: Keeper | None = None
-        self.is_stepping = False
+        self.is_stepping = self.is_behind = self.is_busy = False
         self.n_threaded = 0
         self._loop = loop
         self._is_awake = False
@@ -47,6 +49,7 @@ class Pump:
         self._thread: ThreadPoolExecutor | None = None
         self._under_way: tuple[Tick, Future[None], int] | None = None
         self._waiting: list[tuple[Callable[..., object], tuple[Any, ...]]] = []
+        self._on_caught_up: Callable[[], None] | None = None
 
     def wake(self) -> int:
         """Ask for a flush, once. Returns the clock of this loop iteration, ns."""
@@ -62,6 +65,10 @@ class Pump:
             self._waiting.append((work, arguments))
         else:
             work(*arguments)
+
+    def when_caught_up(self, work: Callable[[], None]) -> None:
+        """Call `work` when stepping is not behind any more; it is now, and of several calls the last one counts."""
+        self._on_caught_up = work
 
     def join(self) -> None:
         """Wait for the tick that is under way, if one is, and for all that waits for it."""
@@ -84,7 +91,7 @@ class Pump:
             begin_ns = clock_ns()
             tick = hub.begin_tick()
             if tick is not None:
-                if self._pace.is_long(tick.n_macs):
+                if self._pace.is_long(tick):
                     self._step_in_thread(tick, begin_ns)
                 else:
                     fault: Exception | None = None
@@ -93,6 +100,7 @@ class Pump:
                     except Exception as raised:
                         fault = raised
                     self._count(tick, fault, begin_ns)
+        self._judge()
         if hub.dirty:
             self.write()
         if self.keeper is not None and not self.is_stepping:
@@ -103,19 +111,29 @@ class Pump:
 
     def _count(self, tick: Tick, fault: Exception | None, begin_ns: int) -> None:
         hub, end_ns = self.hub, clock_ns()
-        self._pace.note(tick.n_macs, end_ns - begin_ns)
+        self._pace.note(tick, end_ns - begin_ns)
         n_sessions = hub.end_tick(tick, fault, end_ns)
         if n_sessions:  # a tick that steps nothing has failed: asking for the next at once would spin
             hub.tally.count_tick(n_sessions, end_ns - begin_ns)
             if hub.engine.n_pending:
                 self.wake()
 
+    def _judge(self) -> None:
+        """See whether stepping is behind, and tell who waits for the end of that."""
+        is_behind = self._pace.is_behind(self.hub.engine.n_pending, was_behind=self.is_behind)
+        if is_behind != self.is_behind:
+            self.is_behind = is_behind
+            self.is_busy = is_behind or self.is_stepping
+            work, self._on_caught_up = self._on_caught_up, None
+            if work is not None:
+                work()
+
     # ---- in the thread
 
     def _step_in_thread(self, tick: Tick, begin_ns: int) -> None:
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, "tick")
-        self.is_stepping = True
+        self.is_stepping = self.is_busy = True
         self.n_threaded += 1
         future = self._thread.submit(tick.run)
         self._under_way = (tick, future, begin_ns)
@@ -130,6 +148,7 @@ class Pump:
             return  # somebody has waited for it
         self._under_way = None
         self.is_stepping = False
+        self.is_busy = self.is_behind
         fault = future.exception()
         self._count(tick, fault if isinstance(fault, Exception) else None, begin_ns)
         waiting, self._waiting = self._waiting, []
