@@ -35,6 +35,8 @@ MIN_TICK_MS = 5
 MAX_TICK_MS = 250
 MAX_DUE = 64
 """Connections looked at in one loop iteration: thousands that came together are due together."""
+READ_NS = 100_000_000
+"""Time for which a stop reads what has come before it."""
 SETTLE_S = 0.005
 CLOSE_STORE_S = 1.0
 FORCED = 1
@@ -167,6 +169,7 @@ class Server:
         self.pump.join()
         if self.is_stopping:
             return
+        self.backlog.read(clock_ns() + READ_NS)
         self.is_stopping = True
         self.front.unready_reason = STOPPING
         log.info("stopping: %d connections, %d sessions", len(self.hub.peers), self.hub.n_sessions)

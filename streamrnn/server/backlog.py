@@ -58,6 +58,14 @@ class Backlog:
             self._waiting.append(connection)
             self._schedule()
 
+    def read(self, until_ns: int) -> None:
+        """Read what has come, of all that wait, before something ends; until `until_ns` at most."""
+        self._release()
+        while self._waiting and clock_ns() < until_ns:
+            connection = self._waiting.popleft()
+            if connection.go_on(until_ns):
+                self._waiting.append(connection)
+
     def _release(self) -> None:
         self._waiting.extend(self._held)
         self._held.clear()
