@@ -77,10 +77,10 @@ class Backlog:
             self._loop.call_soon(self._run)
 
     def _run(self) -> None:
-        self._is_scheduled = False
         if self._pump.is_stepping:
-            self._pump.do(self._schedule)
+            self._pump.do(self._run)  # between two ticks: where one follows on the other there is no other time
             return
+        self._is_scheduled = False
         waiting = self._waiting
         now_ns = clock_ns()
         turn_ends_ns = now_ns + TURN_NS

@@ -1,4 +1,4 @@
-"""Long ticks in a thread, and senders that are too far ahead: the loop stays alive, and nothing is lost or different."""
+"""Long ticks in a thread, and senders that are too far ahead: the loop stays alive, nothing is lost or different."""
 
 from __future__ import annotations
 
