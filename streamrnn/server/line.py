@@ -63,8 +63,10 @@ class Line(asyncio.Protocol):
         messages = peer.take()
         if messages and self._life == OPEN and not self._transport.is_closing():
             first_byte = FIN_TEXT if peer.is_text else FIN_BINARY
-            framed = [header(first_byte, len(message)) + message for message in messages]
-            self._transport.write(framed[0] if len(framed) == 1 else b"".join(framed))
+            if len(messages) == 1:
+                self._transport.write(header(first_byte, len(messages[0])) + messages[0])
+            else:
+                self._transport.write(b"".join([header(first_byte, len(message)) + message for message in messages]))
 
     def pause_writing(self) -> None:
         """More than `max_outbox_bytes` are unsent: drop the slow reader, nobody waits for it."""
