@@ -5,12 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 
-NAMES = (
-    *("start", "kernels", "imported", "serving", "clients", "peers"),
+RUNS = (
+    *("start", "kernels", "imported", "serving", "clients", "peers", "load steady", "load gateway", "load overload"),
     *("generating", "decoders", "checkpoints", "workers"),
 )
+"""Modules, with their arguments."""
 
 if __name__ == "__main__":
-    for name in NAMES:
-        print(f"== python -m benchmarks.{name}", flush=True)
-        subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=True)
+    for run in RUNS:
+        print(f"== python -m benchmarks.{run}", flush=True)
+        subprocess.run([sys.executable, "-m", *f"benchmarks.{run}".split()], check=True)
