@@ -14,12 +14,13 @@ from streamrnn.errors import OptionError
 from streamrnn.kernels.warmup import warmup
 from streamrnn.limits import Limits
 from streamrnn.model.model import Model
+from streamrnn.server import shells
 from streamrnn.server.admission import admit, newer_of
-from streamrnn.server.connection import Connection
 from streamrnn.server.front import STOPPING, Front
 from streamrnn.server.keeper import Keeper
 from streamrnn.server.listeners import Listeners, SpeechOptions
 from streamrnn.server.pump import Pump, clock_ns
+from streamrnn.server.shells import Shell, shell_of
 from streamrnn.serving.hub import Hub
 from streamrnn.serving.roster import OnTurn
 from streamrnn.serving.speech.choice import hearing
@@ -51,13 +52,14 @@ class Server:
         on_turn: told of every turn in a session's life, see `serving.roster`.
         is_forced: serve models whose certificate failed, too; else they are refused, here and by `reload`.
         speech: how clients of other speech servers are heard.
+        transport: what connections stand on, see `server.shells`; None: the default.
 
     Attributes:
         speech_ports: by protocol, once started.
         is_stopping: a stop was begun.
 
     Raises:
-        OptionError: a model's name cannot be used on the wire, or the key is too short.
+        OptionError: a model's name cannot be used on the wire, the key is too short, or the transport is not there.
         UnprovenError: a model's certificate failed.
         UnknownModelError: `speech.model` is none that can hear.
     """
@@ -74,7 +76,9 @@ class Server:
         on_turn: OnTurn | None = None,
         is_forced: bool = False,
         speech: SpeechOptions | None = None,
+        transport: str | None = None,
     ) -> None:
+        self._make_shell = shell_of(transport or shells.DEFAULT)
         self.limits = limits or Limits()
         self._load = load
         self._is_loading = False
@@ -96,7 +100,7 @@ class Server:
         self._store = store
         self._snapshot_key = snapshot_key
         self.front = Front(self.hub, self.models, self._speech.model)
-        self.connections: set[Connection] = set()
+        self.connections: set[Shell] = set()
         self.status = 0
         self._listeners = Listeners()
         self.speech_ports = self._listeners.speech_ports
@@ -128,10 +132,10 @@ class Server:
             *(limits.park_ms, limits.expire_ms, limits.checkpoint_ms),
         )
         self._tick_s = min(max(shortest_ms // 4, MIN_TICK_MS), MAX_TICK_MS) / 1000
-        self.timers: Timers[Connection] = Timers()
+        self.timers: Timers[Shell] = Timers()
         if self._store is not None:
             self.pump.keeper = Keeper(self._loop, self.hub, self._store, self._snapshot_key, self.pump.wake)
-        await self._listeners.open(self.host, self.port, self._speech, lambda own: Connection(self, own))
+        await self._listeners.open(self.host, self.port, self._speech, lambda own: self._make_shell(self, own))
         self.port = self._listeners.port
         self._clock_timer = self._loop.call_later(self._tick_s, self._look_at_clock)
         log.info("listening on %s port %d", self.host, self.port)
@@ -193,7 +197,7 @@ class Server:
             connection.abort()
         self._finish()
 
-    def forget(self, connection: Connection) -> None:
+    def forget(self, connection: Shell) -> None:
         """A connection is gone."""
         self.connections.discard(connection)
         self.timers.drop(connection)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 BACKLOG = 1024
-Shell = Callable[[str | None], asyncio.Protocol]
+Shell = Callable[[str | None], asyncio.BaseProtocol]
 """Makes a connection of a port; its argument is the speech protocol of that port, or None for our own."""
 
 

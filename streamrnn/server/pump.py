@@ -10,8 +10,8 @@ from streamrnn.serving.hub import Hub
 from streamrnn.serving.party import Party
 
 if TYPE_CHECKING:
-    from streamrnn.server.connection import Connection
     from streamrnn.server.keeper import Keeper
+    from streamrnn.server.shells import Shell
 
 clock_ns = time.monotonic_ns
 
@@ -25,7 +25,7 @@ class Pump:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, hub: Hub) -> None:
         self.hub = hub
-        self.writers: dict[Party, Connection] = {}
+        self.writers: dict[Party, Shell] = {}
         self.keeper: Keeper | None = None
         self._loop = loop
         self._is_awake = False
