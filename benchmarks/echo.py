@@ -1,16 +1,18 @@
 """The floor under a served frame: a bare echo on the same loop, and nothing else.
 
-Each binary message is answered with its own first bytes, as many as the server's `output` message has. Two ways in:
-`library` reads every message with the Sans-I/O protocol of `websockets`, `splitter` cuts plain ones before it, as the
-server does. Run as `python -m benchmarks.echo PORT_FILE N_BYTES KIND`; the port is written to PORT_FILE.
+Each binary message is answered with its own first bytes, as many as the server's `output` message has. Three ways in:
+`library` reads every message with the Sans-I/O protocol of `websockets`; `splitter` cuts plain ones before it, as the
+server does; `picows` is all of that package, its listener, its transport and its way out. Run as
+`python -m benchmarks.echo PORT_FILE N_BYTES KIND`; the port is written to PORT_FILE.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import uvloop
 from websockets.frames import Frame, Opcode
@@ -20,6 +22,7 @@ from websockets.server import ServerProtocol
 from streamrnn.server.connection import FIN_BINARY, header
 from streamrnn.server.front import select_protocol
 from streamrnn.server.splitter import Splitter
+from streamrnn.wire.codec import MSGPACK
 
 MAX_SIZE = 4 * 1024 * 1024
 
@@ -71,10 +74,31 @@ class Echo(asyncio.Protocol):
                     self._transport.close()
 
 
+def answer_picows() -> Callable[[Any], Any]:
+    """What `picows` asks for each connection: a listener that answers every message in a write of its own."""
+    import picows
+
+    class Answer(picows.WSListener):
+        """The shortest listener that answers every message."""
+
+        def on_ws_frame(self, transport: picows.WSTransport, frame: picows.WSFrame) -> None:
+            if frame.msg_type is picows.WSMsgType.BINARY:
+                transport.send(picows.WSMsgType.BINARY, frame.get_payload_as_bytes()[: Echo.n_bytes])
+
+    headers = {"Sec-WebSocket-Protocol": MSGPACK}
+    accept = picows.WSUpgradeResponse.create_101_response
+    return lambda asked: picows.WSUpgradeResponseWithListener(accept(headers), Answer())
+
+
 async def main(port_file: Path, n_bytes: int, kind: str) -> None:
     """Serve until killed."""
     Echo.n_bytes, Echo.is_split = n_bytes, kind == "splitter"
-    server = await asyncio.get_running_loop().create_server(Echo, "127.0.0.1", 0)
+    if kind == "picows":
+        import picows
+
+        server = await picows.ws_create_server(answer_picows(), "127.0.0.1", 0, max_frame_size=MAX_SIZE)
+    else:
+        server = await asyncio.get_running_loop().create_server(Echo, "127.0.0.1", 0)
     port_file.write_text(str(server.sockets[0].getsockname()[1]))
     await server.serve_forever()
 

@@ -1,9 +1,9 @@
 """A served frame beside bare echoes of the same sizes, in the same run: `python -m benchmarks.serving`.
 
-One echo reads messages with the Sans-I/O library, the other cuts them before it as the server does. All servers run in
-processes of their own, pinned to one core; the generator has the other. It sends on blocking
-sockets and keeps one frame under way on each connection. Outputs are compared with the offline run before anything is
-timed; rounds of all servers alternate.
+The server runs on each of its transports. One echo reads messages with the Sans-I/O library, one cuts them before it as
+the server does, one is all `picows` (see `benchmarks.echo`). All servers run in processes of their own, pinned to one
+core; the generator has the other. It sends on blocking sockets and keeps one frame under way on each connection.
+Outputs are compared with the offline run before anything is timed; rounds of all servers alternate.
 """
 
 from __future__ import annotations
@@ -35,7 +35,10 @@ from streamrnn.wire.codec import MSGPACK, Codec
 NET = Net("lstm", 64, 128)
 OUTPUT_SIZE = 16
 N_CONNECTIONS = (1, 16)
-ECHOES = ("library", "splitter")
+ECHOES = ("library", "splitter", "picows")
+OWN_ECHOES = {"websockets": "splitter", "picows": "picows"}
+"""The echo of the same transport, for each that the server has."""
+SERVE = ("benchmarks.serving", "--serve")
 SEQ_MARK = 0x7FFFFFF1
 """A seq of five bytes, so that every message of a run has the same size; the generator counts up from it."""
 CODEC = Codec(MSGPACK, Limits())
@@ -49,15 +52,15 @@ def make_net() -> streamrnn.Model:
 # ---- the servers
 
 
-def serve() -> None:
-    """Serve the net until stopped; the port is logged."""
+def serve(transport: str) -> None:
+    """Serve the net on a transport until stopped; the port is logged."""
     import logging
 
     from streamrnn.server.app import Server
     from streamrnn.server.running import run
 
     logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
-    sys.exit(run(Server({"net": make_net()}, port=0, limits=Limits(drain_ms=200))))
+    sys.exit(run(Server({"net": make_net()}, port=0, limits=Limits(drain_ms=200), transport=transport)))
 
 
 @contextmanager
@@ -79,7 +82,7 @@ def pinned(arguments: Sequence[str], core: int) -> Iterator[subprocess.Popen[str
 @contextmanager
 def served(core: int, *arguments: str) -> Iterator[tuple[int, int]]:
     """Start a server, by default ours; its port and process id."""
-    with pinned(arguments or ["benchmarks.serving", "--serve"], core) as process:
+    with pinned(arguments or [*SERVE, "websockets"], core) as process:
         port = 0
         assert process.stdout is not None
         for line in process.stdout:
@@ -241,12 +244,13 @@ def measure(n_rounds: int, n_frames: int) -> list[dict[str, Any]]:
     figures = []
     with ExitStack() as stack:
         echoes = [stack.enter_context(echoed(cores[0], reply_size(), kind)) for kind in ECHOES]
-        ours = stack.enter_context(served(cores[0]))
-        check(ours[0])
+        ours = [stack.enter_context(served(cores[0], *SERVE, transport)) for transport in OWN_ECHOES]
+        for port, _ in ours:
+            check(port)
         for n_connections in N_CONNECTIONS:
             plays = [
                 *(rounds_of(*echo, n_connections, n_frames, is_echo=True) for echo in echoes),
-                rounds_of(*ours, n_connections, n_frames, is_echo=False),
+                *(rounds_of(*served_by, n_connections, n_frames, is_echo=False) for served_by in ours),
             ]
             for play in plays:
                 play()
@@ -256,15 +260,42 @@ def measure(n_rounds: int, n_frames: int) -> list[dict[str, Any]]:
 
 
 def figures_of(n_connections: int, played: list[list[tuple[float, float]]]) -> dict[str, Any]:
-    """Medians and quartiles of the echoes, the served frame (last), and its ratio to each echo in each round."""
+    """Medians and quartiles of every server, and of the ratios in each round: to each echo, picows to websockets."""
     figure: dict[str, Any] = {"n_connections": n_connections}
     for place, name in enumerate(("wall", "cpu")):
-        *echoes, ours = ([row[i][place] for row in played] for i in range(len(ECHOES) + 1))
-        figure[f"served_{name}_us"] = report.spread(ours)
-        for kind, echo in zip(ECHOES, echoes, strict=True):
+        taken = [[row[i][place] for row in played] for i in range(len(ECHOES) + len(OWN_ECHOES))]
+        echoes = dict(zip(ECHOES, taken, strict=False))
+        served_by = dict(zip(OWN_ECHOES, taken[len(ECHOES) :], strict=True))
+        for kind, echo in echoes.items():
             figure[f"echo_{kind}_{name}_us"] = report.spread(echo)
-            figure[f"ratio_{kind}_{name}"] = report.spread([b / a for a, b in zip(echo, ours, strict=True)])
+        for transport, ours in served_by.items():
+            figure[f"{transport}_{name}_us"] = report.spread(ours)
+            for kind, echo in echoes.items():
+                figure[f"{transport}_to_{kind}_{name}"] = ratios(ours, echo)
+        figure[f"picows_to_websockets_{name}"] = ratios(served_by["picows"], served_by["websockets"])
     return figure
+
+
+def ratios(ones: list[float], others: list[float]) -> dict[str, float]:
+    """Median and quartiles of one to the other, round by round."""
+    return report.spread([one / other for one, other in zip(ones, others, strict=True)])
+
+
+def rows_of(figure: dict[str, Any], name: str) -> Iterator[list[str]]:
+    """A row of the table for each transport: what it takes, its ratio to each echo, and to the default transport."""
+    what = "time" if name == "wall" else "server CPU"
+    for transport in OWN_ECHOES:
+        against = [figure[f"{transport}_to_{kind}_{name}"] for kind in ECHOES]
+        if transport == "picows":
+            against.append(figure[f"picows_to_websockets_{name}"])
+        cells = ["{median:.2f} ({q1:.2f} to {q3:.2f})".format(**ratio) for ratio in against]
+        yield [
+            f"{figure['n_connections']} connection(s), {what} a frame on {transport}",
+            f"{figure[f'{transport}_{name}_us']['median']:.1f}",
+            *(f"{figure[f'echo_{kind}_{name}_us']['median']:.1f}" for kind in ECHOES),
+            *cells,
+            *[""] * (len(ECHOES) + 1 - len(cells)),
+        ]
 
 
 def main() -> None:
@@ -272,24 +303,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=15, help="pairs of rounds (default 15)")
     parser.add_argument("--frames", type=int, default=4000, help="frames a round (default 4000)")
-    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--serve", metavar="TRANSPORT", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.serve:
-        serve()
+        serve(arguments.serve)
     load = os.getloadavg()[0]
     figures = measure(arguments.rounds, arguments.frames)
-    rows = [
-        [
-            f"{figure['n_connections']} connection(s), {'time' if name == 'wall' else 'server CPU'} a frame",
-            f"{figure[f'served_{name}_us']['median']:.1f}",
-            *(f"{figure[f'echo_{kind}_{name}_us']['median']:.1f}" for kind in ECHOES),
-            *("{median:.2f} ({q1:.2f} to {q3:.2f})".format(**figure[f"ratio_{kind}_{name}"]) for kind in ECHOES),
-        ]
-        for figure in figures
-        for name in ("wall", "cpu")
-    ]
+    rows = [row for figure in figures for name in ("wall", "cpu") for row in rows_of(figure, name)]
     title = f"A served frame of {NET.name} + linear {OUTPUT_SIZE} beside bare echoes of the same bytes"
-    columns = ["", "served us", *(f"{kind} us" for kind in ECHOES), *(f"/ {kind} (quartiles)" for kind in ECHOES)]
+    columns = [
+        "",
+        "served us",
+        *(f"{kind} us" for kind in ECHOES),
+        *(f"/ {kind} (quartiles)" for kind in ECHOES),
+        "/ websockets",
+    ]
     report.show(report.Table(title, columns, rows))
     about = {"net": f"{NET.name} + linear {OUTPUT_SIZE}", "load_average_before": round(load, 2)}
     path = report.write("serving", {**about, "figures": figures})

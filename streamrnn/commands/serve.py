@@ -154,6 +154,10 @@ def serve(
             min=0, max=65535, metavar="N", help="Speak sherpa-onnx's protocol on this port, too; its own is 6006."
         ),
     ] = None,
+    transport: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="What websockets stand on: websockets, or picows (extra `fast`)."),
+    ] = "websockets",
     force_unproven: Annotated[
         bool,
         typer.Option(
@@ -208,7 +212,9 @@ def serve(
     models = load()
     sessions = open_sessions(state, store)
     options = SpeechOptions(speech, vosk_port, sherpa_port)
-    server = Server(models, host, port, limits, key, load, sessions, is_forced=force_unproven, speech=options)
+    server = Server(
+        models, host, port, limits, key, load, sessions, is_forced=force_unproven, speech=options, transport=transport
+    )
     raise typer.Exit(run(server))
 
 

@@ -1,8 +1,8 @@
 """One socket on `picows`: its parser and its way out, between our handshake and our closing.
 
-The pages and the opening handshake are those of `connection`, on the same library; it writes the closing handshake, too.
-Frames go through `picows_parser`, and this file judges what `picows` does not: reserved bits, the order of fragments,
-the size of what they add up to, UTF-8. A client can tell the two transports apart by nothing but the reasons of closes.
+The pages and the opening handshake are those of `connection`, on the same library, which writes closes, too. Frames go
+through `picows_parser`; judged here is what `picows` does not look at: reserved bits, the order of fragments, the size
+of what they add up to, UTF-8. A client can tell the two transports apart by nothing but the reasons of closes.
 """
 
 from __future__ import annotations
