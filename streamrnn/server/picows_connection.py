@@ -22,7 +22,7 @@ from streamrnn.errors import MalformedError, OversizedError, UnknownModelError
 from streamrnn.server import http
 from streamrnn.server.connection import CLOSE_TIMEOUT_NS, FIN_BINARY, FIN_TEXT, NS_PER_MS, header, ws_log
 from streamrnn.server.front import select_protocol
-from streamrnn.server.picows_parser import BINARY, MAX_SENT_BYTES, TEXT, Parser, sender_of
+from streamrnn.server.picows_parser import BINARY, MAX_READ_BYTES, MAX_SENT_BYTES, TEXT, Parser, sender_of
 from streamrnn.server.pump import clock_ns
 from streamrnn.serving.party import Party
 from streamrnn.serving.speech.choice import DIALECTS, Speech
@@ -75,6 +75,7 @@ class PicowsConnection(asyncio.BufferedProtocol):
         self._part_is_text = False
         self._heard_ns = 0
         self._pinged_ns = 0
+        self._is_odd = True  # something but plain messages came
         self._is_ending = False
 
     # ---- asyncio.BufferedProtocol
@@ -91,13 +92,17 @@ class PicowsConnection(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Where the loop is to write: before the websocket beside `picows`, after it nowhere."""
-        return self._parser.room() if self._parser is not None else self._room or SINK
+        parser = self._parser
+        return parser.get_space(0)[:MAX_READ_BYTES] if parser is not None else self._room or SINK
 
     def buffer_updated(self, n_bytes: int) -> None:
         """Parse and queue; stepping and writing come with the pump's next flush."""
         self._heard_ns = now_ns = self._pump.wake()
-        if self._parser is not None:
-            self._read(n_bytes)
+        parser = self._parser
+        if parser is not None:
+            fault = parser.feed(n_bytes, now_ns)
+            if self._is_odd or fault is not None:
+                self._see_to(fault)
         elif self._room is not None:
             self._shake(bytes(self._room[:n_bytes]))
         if n_bytes >= BUSY_BYTES and clock_ns() - now_ns > TURN_NS and not self._transport.is_closing():
@@ -127,10 +132,9 @@ class PicowsConnection(asyncio.BufferedProtocol):
 
     # ---- the seam: bytes in, bytes out
 
-    def _read(self, n_bytes: int) -> None:
-        parser = self._parser
-        assert parser is not None
-        found = parser.feed(n_bytes)
+    def _see_to(self, found: tuple[int, str] | None) -> None:
+        """Answer pings and a close, and end after a fault: ours, or one that the parser has found."""
+        self._is_odd = False
         if self._pongs:
             pongs, self._pongs = self._pongs, []
             if not self._transport.is_closing():
@@ -140,12 +144,22 @@ class PicowsConnection(asyncio.BufferedProtocol):
             self._fail(*fault)
         if self._ws.writes:
             self._send_library_bytes()
+        if self._parser is not None and self._peer is not None:
+            is_straight = self._parts is None and self._ws.state is State.OPEN
+            self._parser.listener.straight = self._peer.receive if is_straight else None
+
+    def _go_slow(self) -> None:
+        """Look at every frame that comes now, and at what has come of them after this read."""
+        self._is_odd = True
+        if self._parser is not None:
+            self._parser.listener.straight = None
 
     def _take_message(self, payload: bytes, is_text: bool) -> None:
         if self._fault is not None or self._ws.state is not State.OPEN:
             return
         peer = self._peer
         if self._parts is not None:
+            self._go_slow()
             self._fault = PROTOCOL_ERROR, "expected a continuation frame"
         elif is_text and peer is not None and peer.is_text and not (payload.isascii() or is_utf8(payload)):
             peer.fail(MalformedError("expected UTF-8 in a text message"), self._heard_ns)
@@ -154,6 +168,7 @@ class PicowsConnection(asyncio.BufferedProtocol):
 
     def _take_frame(self, first: int, payload: bytes) -> None:
         """Take a frame that is no plain message."""
+        self._go_slow()
         if self._fault is not None or self._ws.state is State.CLOSED or self._ws.eof_sent:
             return
         opcode = first & 15
@@ -226,8 +241,8 @@ class PicowsConnection(asyncio.BufferedProtocol):
             self._room = None
             n_rest = len(chunk) - n_head
             if n_rest:
-                self._parser.room()[:n_rest] = chunk[n_head:]
-                self._read(n_rest)
+                self._parser.get_space(0)[:n_rest] = chunk[n_head:]
+                self._see_to(self._parser.feed(n_rest, self._heard_ns))
 
     def _take_handshake(self, asked: Request) -> None:
         ws, front, hub = self._ws, self._server.front, self._pump.hub
@@ -273,6 +288,7 @@ class PicowsConnection(asyncio.BufferedProtocol):
             ws.send_close(code)
         else:
             ws.fail(code, reason)
+        self._go_slow()
         self._send_library_bytes()
 
     def _send_library_bytes(self) -> None:

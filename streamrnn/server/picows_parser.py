@@ -19,6 +19,8 @@ log = logging.getLogger("streamrnn.server")
 
 Take = Callable[[int, bytes], None]
 """Takes one frame: its first byte (FIN, reserved bits, opcode) and its unmasked payload."""
+Straight = Callable[[bytes, bool, int], None]
+"""Takes a message, whether it is text, and the time in ns: `Peer.receive`."""
 
 BUFFER_BYTES = 8192
 """What one connection's buffer starts with. `picows` doubles it for a longer frame and never gives it back."""
@@ -101,28 +103,36 @@ class Listener(WSListener):
     """Hears whole frames, one call each, while `Parser.feed` runs.
 
     Attributes:
-        take_message: for unfragmented text and binary messages.
-        take_frame: for all others.
+        straight: takes plain binary messages with the time, or None.
+        now_ns: that time.
+        take_message: takes other unfragmented messages.
+        take_frame: takes all other frames.
         is_grown: a long frame came, so the buffer of `picows` is larger than it need be.
         is_empty: and now nothing is left in it.
     """
 
     def __init__(self, take_message: Callable[[bytes, bool], None], take_frame: Take) -> None:
+        self.straight: Straight | None = None
+        self.now_ns = 0
         self.take_message = take_message
         self.take_frame = take_frame
         self.is_grown = False
         self.is_empty = False
 
     def on_ws_frame(self, transport: object, frame: WSFrame) -> None:
-        """Sort a frame. Must not raise: `picows` would close by itself."""
+        """Sort a frame; what this raises ends the connection with 1011."""
         kind = frame.msg_type
+        payload = frame.get_payload_as_bytes()
         if frame.fin and (kind is BINARY or kind is TEXT) and not (frame.rsv1 or frame.rsv2 or frame.rsv3):
-            self.take_message(frame.get_payload_as_bytes(), kind is TEXT)
+            if kind is BINARY and self.straight is not None:
+                self.straight(payload, False, self.now_ns)
+            else:
+                self.take_message(payload, kind is TEXT)
         else:
             first = FIRST_BYTES[kind] if frame.fin else kind.value
             first |= frame.rsv1 << 6 | frame.rsv2 << 5 | frame.rsv3 << 4
-            self.take_frame(first, frame.get_payload_as_bytes())
-        if self.is_grown or frame.payload_size > MAX_KEPT_BYTES:
+            self.take_frame(first, payload)
+        if self.is_grown or len(payload) > MAX_KEPT_BYTES:
             self.is_grown = True
             self.is_empty = frame.tail_size == 0
 
@@ -133,43 +143,43 @@ class Parser:
     Args:
         take_message, take_frame: see `Listener`.
         max_size: largest payload in bytes.
+
+    Attributes:
+        listener: what `picows` calls.
+        get_space: what is free of its buffer, as `asyncio.BufferedProtocol.get_buffer`; take `MAX_READ_BYTES` of it.
     """
 
-    __slots__ = ("_get_buffer", "_listener", "_max_size", "_update", "_wire")
+    __slots__ = ("_max_size", "_update", "_wire", "get_space", "listener")
 
     def __init__(self, take_message: Callable[[bytes, bool], None], take_frame: Take, max_size: int) -> None:
-        self._listener = Listener(take_message, take_frame)
+        self.listener = Listener(take_message, take_frame)
         self._max_size = max_size
         self._begin()
 
     def _begin(self) -> None:
         self._wire = Wire()
-        self._listener.is_grown = self._listener.is_empty = False
+        self.listener.is_grown = self.listener.is_empty = False
         never = (False, 1, 1, WSAutoPingStrategy.PING_WHEN_IDLE, False)
         inner: Any = WSProtocol(
-            *(None, None, False, lambda asked: self._listener, QUIET, True, None),
+            *(None, None, False, lambda asked: self.listener, QUIET, True, None),
             *(*never, self._max_size, None, BUFFER_BYTES),
         )
         inner.connection_made(self._wire)
-        self._get_buffer = inner.get_buffer
-        self._update = inner.buffer_updated
-        self.room()[: len(OPENING)] = OPENING
+        self.get_space: Callable[[int], memoryview] = inner.get_buffer
+        self._update: Callable[[int], None] = inner.buffer_updated
+        self.get_space(0)[: len(OPENING)] = OPENING
         self._update(len(OPENING))
 
-    def room(self) -> memoryview:
-        """Where the next bytes are to be written; as many of them as may come at once."""
-        room: memoryview = self._get_buffer(0)[:MAX_READ_BYTES]
-        return room
-
-    def feed(self, n_bytes: int) -> tuple[int, str] | None:
-        """Take what stands in the room. Returns the close code and reason of a fault, after which it must not be used.
+    def feed(self, n_bytes: int, now_ns: int = 0) -> tuple[int, str] | None:
+        """Take what was written to the space. Returns the code and reason of a fault, after which it must rest.
 
         What came before the fault has been taken.
         """
+        self.listener.now_ns = now_ns
         self._update(n_bytes)
         if self._wire.fault is not None:
             return self._wire.fault
-        if self._listener.is_empty:
+        if self.listener.is_empty:
             self._begin()
         return None
 
