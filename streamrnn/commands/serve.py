@@ -56,6 +56,15 @@ def parse_log_level(text: str) -> str:
     return text.lower()
 
 
+def parse_transport(text: str) -> str:
+    """Check a transport's name; whether its extra is installed is seen when the server is made."""
+    from streamrnn.server.shells import TRANSPORTS
+
+    if text not in TRANSPORTS:
+        raise typer.BadParameter(f"expected one of {', '.join(TRANSPORTS)}, got {text!r}")
+    return text
+
+
 def serve(
     model: Annotated[
         list[str],
@@ -156,7 +165,9 @@ def serve(
     ] = None,
     transport: Annotated[
         str,
-        typer.Option(metavar="NAME", help="What websockets stand on: websockets, or picows (extra `fast`)."),
+        typer.Option(
+            callback=parse_transport, metavar="NAME", help="Stand on websockets, or on picows (extra `fast`)."
+        ),
     ] = "websockets",
     force_unproven: Annotated[
         bool,

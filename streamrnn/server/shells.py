@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from streamrnn.errors import OptionError
-from streamrnn.serving.party import Party
 
 if TYPE_CHECKING:
     from streamrnn.server.app import Server
+    from streamrnn.serving.party import Party
 
 TRANSPORTS = ("websockets", "picows")
 DEFAULT = "websockets"

@@ -140,6 +140,13 @@ async def test_long_messages_keep_no_memory():
         await settled(lambda: buffer_bytes(shell) <= picows_parser.BUFFER_BYTES)
 
 
+async def test_a_close_between_two_fragments_is_answered_with_its_code():
+    async with Server(MODELS, port=0, transport="picows") as server, raw_of(server.port, True) as raw:
+        await raw.send(masked(b"part", fin=False) + masked(b"\x03\xe8bye", 8) + masked(b"rest", 0))
+        assert await raw.frame() == (8, b"\x03\xe8bye")
+        assert await raw.rest() == b""
+
+
 def buffer_bytes(shell: PicowsConnection) -> int:
     """All that is free in a parser's buffer, which is the whole of it between two frames."""
     assert shell._parser is not None
