@@ -22,7 +22,7 @@ from streamrnn.errors import MalformedError, OversizedError, UnknownModelError
 from streamrnn.server import http
 from streamrnn.server.connection import CLOSE_TIMEOUT_NS, FIN_BINARY, FIN_TEXT, NS_PER_MS, header, ws_log
 from streamrnn.server.front import select_protocol
-from streamrnn.server.picows_parser import BINARY, MAX_READ_BYTES, MAX_SENT_BYTES, TEXT, Parser, sender_of
+from streamrnn.server.picows_parser import BINARY, MAX_SENT_BYTES, PORTION_BYTES, TEXT, Parser, sender_of
 from streamrnn.server.pump import clock_ns
 from streamrnn.serving.party import Party
 from streamrnn.serving.speech.choice import DIALECTS, Speech
@@ -36,18 +36,15 @@ log = logging.getLogger("streamrnn.server")
 
 PROTOCOL_ERROR = 1002
 END_OF_HEAD = b"\r\n\r\n"
-HEAD_ROOM = 4096
 FIN_PONG = 0x8A
 RESERVED = 0x70
 TURN_NS = 3_000_000
 """How long one loop iteration may go on reading sockets that have more to say."""
 BUSY_BYTES = 512
 """A shorter read cannot have held the loop up."""
-SINK = memoryview(bytearray(65536))
-"""Where bytes go that nobody will read."""
 
 
-class PicowsConnection(asyncio.BufferedProtocol):
+class PicowsConnection(asyncio.Protocol):
     """The shell of one connection, from accept to loss.
 
     Args:
@@ -66,7 +63,8 @@ class PicowsConnection(asyncio.BufferedProtocol):
         )
         self._transport: asyncio.Transport = None  # type: ignore[assignment]
         self._peer: Party | None = None
-        self._room: memoryview | None = memoryview(bytearray(HEAD_ROOM))
+        self._is_shaking = True
+        self._unread = b""
         self._seen = b""  # the last bytes of a head that goes on
         self._parser: Parser | None = None
         self._fault: tuple[int, str] | None = None
@@ -78,7 +76,7 @@ class PicowsConnection(asyncio.BufferedProtocol):
         self._is_odd = True  # something but plain messages came
         self._is_ending = False
 
-    # ---- asyncio.BufferedProtocol
+    # ---- asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the handshake's deadline."""
@@ -90,25 +88,15 @@ class PicowsConnection(asyncio.BufferedProtocol):
         self._server.connections.add(self)
         self._server.timers.put(self, clock_ns() + self._limits.handshake_timeout_ms * NS_PER_MS)
 
-    def get_buffer(self, sizehint: int) -> memoryview:
-        """Where the loop is to write: before the websocket beside `picows`, after it nowhere."""
-        parser = self._parser
-        return parser.get_space(0)[:MAX_READ_BYTES] if parser is not None else self._room or SINK
-
-    def buffer_updated(self, n_bytes: int) -> None:
+    def data_received(self, chunk: bytes) -> None:
         """Parse and queue; stepping and writing come with the pump's next flush."""
         self._heard_ns = now_ns = self._pump.wake()
-        parser = self._parser
-        if parser is not None:
-            fault = parser.feed(n_bytes, now_ns)
-            if self._is_odd or fault is not None:
-                self._see_to(fault)
-        elif self._room is not None:
-            self._shake(bytes(self._room[:n_bytes]))
-        if n_bytes >= BUSY_BYTES and clock_ns() - now_ns > TURN_NS and not self._transport.is_closing():
-            # A loop may read one socket many times in an iteration: let it see to the others first.
-            self._transport.pause_reading()
-            asyncio.get_running_loop().call_soon(self._read_on)
+        if self._unread:
+            self._unread += chunk
+        elif self._parser is not None:
+            self._read(chunk, now_ns)
+        elif self._is_shaking:
+            self._shake(chunk)
 
     def eof_received(self) -> None:
         """Let the transport close: a websocket never writes after the other side's end."""
@@ -117,7 +105,8 @@ class PicowsConnection(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Leave the connection's sessions to be resumed, or close them where the client is done."""
-        self._parser = self._room = None
+        self._parser = None
+        self._unread = b""
         if self._peer is not None:
             peer, self._peer = self._peer, None
             self._pump.writers.pop(peer, None)
@@ -126,11 +115,34 @@ class PicowsConnection(asyncio.BufferedProtocol):
             self._pump.hub.detach(peer, self._pump.wake(), is_done=is_done)
         self._server.forget(self)  # last: at a stop the server ends with it, once what the sessions were is saved
 
-    def _read_on(self) -> None:
-        if not self._transport.is_closing():
-            self._transport.resume_reading()
-
     # ---- the seam: bytes in, bytes out
+
+    def _read(self, chunk: bytes, now_ns: int) -> None:
+        """Parse in portions, and leave what is too much for this loop iteration to the next."""
+        at, n_bytes = 0, len(chunk)
+        while at < n_bytes and (parser := self._parser) is not None:
+            space = parser.get_space(0)
+            portion = chunk[at : at + min(len(space), PORTION_BYTES)]
+            space[: len(portion)] = portion
+            at += len(portion)
+            fault = parser.feed(len(portion), now_ns)
+            if self._is_odd or fault is not None:
+                self._see_to(fault)
+            if len(portion) >= BUSY_BYTES and clock_ns() - now_ns > TURN_NS and not self._transport.is_closing():
+                # A loop may read one socket many times in an iteration, too: let it see to the others first.
+                self._unread = chunk[at:]
+                self._transport.pause_reading()
+                asyncio.get_running_loop().call_soon(self._read_on)
+                return
+
+    def _read_on(self) -> None:
+        if self._transport.is_closing():
+            return
+        unread, self._unread = self._unread, b""
+        self._heard_ns = now_ns = self._pump.wake()
+        self._read(unread, now_ns)
+        if not self._unread and not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def _see_to(self, found: tuple[int, str] | None) -> None:
         """Answer pings and a close, and end after a fault: ours, or one that the parser has found."""
@@ -238,11 +250,8 @@ class PicowsConnection(asyncio.BufferedProtocol):
             self._transport.write(http.bad_request().serialize())
         self._send_library_bytes()
         if self._parser is not None:
-            self._room = None
-            n_rest = len(chunk) - n_head
-            if n_rest:
-                self._parser.get_space(0)[:n_rest] = chunk[n_head:]
-                self._see_to(self._parser.feed(n_rest, self._heard_ns))
+            self._is_shaking = False
+            self._read(chunk[n_head:], self._heard_ns)
 
     def _take_handshake(self, asked: Request) -> None:
         ws, front, hub = self._ws, self._server.front, self._pump.hub
@@ -306,7 +315,8 @@ class PicowsConnection(asyncio.BufferedProtocol):
             self._is_ending = True
             self._server.timers.put(self, clock_ns() + CLOSE_TIMEOUT_NS)
         if self._ws.eof_sent:
-            self._parser = self._room = None
+            self._parser = None
+            self._is_shaking = False
 
     def on_due(self, now_ns: int) -> None:
         """A deadline has passed: handshake, silence, unanswered ping or closing."""

@@ -26,8 +26,8 @@ BUFFER_BYTES = 8192
 """What one connection's buffer starts with. `picows` doubles it for a longer frame and never gives it back."""
 MAX_KEPT_BYTES = 65536
 """A frame longer than this has the parser replaced once it is empty, so that its buffer is freed."""
-MAX_READ_BYTES = 8192
-"""Bytes taken from the socket at once: 1,300 empty frames, a millisecond or two whatever they are."""
+PORTION_BYTES = 8192
+"""Bytes to be parsed at once: 1,300 empty frames, a millisecond or two whatever they are."""
 OPENING = (
     b"GET / HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
@@ -146,7 +146,7 @@ class Parser:
 
     Attributes:
         listener: what `picows` calls.
-        get_space: what is free of its buffer, as `asyncio.BufferedProtocol.get_buffer`; take `MAX_READ_BYTES` of it.
+        get_space: what is free of its buffer, to be written to from its beginning; take `PORTION_BYTES` of it.
     """
 
     __slots__ = ("_max_size", "_update", "_wire", "get_space", "listener")

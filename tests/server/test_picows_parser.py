@@ -15,7 +15,7 @@ from streamrnn.limits import Limits
 from streamrnn.server import picows_parser
 from streamrnn.server.app import Server
 from streamrnn.server.picows_connection import PicowsConnection
-from streamrnn.server.picows_parser import MAX_READ_BYTES, Parser
+from streamrnn.server.picows_parser import PORTION_BYTES, Parser
 from streamrnn.wire import messages as m
 from streamrnn.wire.codec import MSGPACK, Codec
 from tests.server.clients import error_in, masked, raw_of
@@ -40,7 +40,7 @@ def parser_into(heard: Heard, max_size: int = MAX_SIZE) -> Parser:
 def feed(parser: Parser, stream: bytes) -> tuple[int, str] | None:
     """Feed bytes in portions that fit, up to a fault."""
     while stream:
-        room = parser.get_space(0)[:MAX_READ_BYTES]
+        room = parser.get_space(0)[:PORTION_BYTES]
         n = min(len(room), len(stream))
         room[:n] = stream[:n]
         fault = parser.feed(n)
