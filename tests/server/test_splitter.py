@@ -1,8 +1,10 @@
-"""The splitter hears and refuses what the `websockets` library hears and refuses; a head at a time, and in steps."""
+"""Both splitters hear and refuse what the `websockets` library hears and refuses; a head at a time, and in steps."""
 
 from __future__ import annotations
 
+import asyncio
 import random
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 from streamrnn.errors import OversizedError
+from streamrnn.server.picows_splitter import PicowsSplitter
 from streamrnn.server.splitter import BINARY, CLOSE, CONTINUED, PART, TEXT, Splitter
 from tests.server.clients import masked
 
@@ -31,6 +34,16 @@ frames = st.one_of(
     st.just(bytes([0xC2]) + masked(b"reserved")[1:]),
     st.binary(min_size=1, max_size=20),
 )
+
+
+@pytest.fixture(params=[Splitter, PicowsSplitter], scope="module")
+def kind(request: pytest.FixtureRequest) -> Iterator[type[Splitter]]:
+    """Each of them; that of `picows` asks for the loop of its thread."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    yield request.param
+    asyncio.set_event_loop(None)
+    loop.close()
 
 
 class Library:
@@ -66,8 +79,8 @@ class Library:
 class Ours:
     """The same of the splitter, until a close or a fault."""
 
-    def __init__(self) -> None:
-        self.splitter = Splitter(MAX_SIZE, MAX_FRAGMENTS)
+    def __init__(self, kind: type[Splitter]) -> None:
+        self.splitter = kind(MAX_SIZE, MAX_FRAGMENTS)
         self.log: list[Any] = []
         self.fault: type[Exception] | None = None
         self.is_over = False
@@ -94,9 +107,9 @@ def pieces(stream: bytes, seed: int) -> list[bytes]:
     return [stream[a:b] for a, b in zip([0, *cuts], [*cuts, len(stream)], strict=True) if a < b]
 
 
-def heard(stream: bytes, seed: int) -> tuple[Library, Ours]:
+def heard(kind: type[Splitter], stream: bytes, seed: int) -> tuple[Library, Ours]:
     """Both, after a stream in pieces."""
-    library, ours = Library(), Ours()
+    library, ours = Library(), Ours(kind)
     for piece in pieces(stream, seed):
         library.feed(piece)
         ours.feed(piece)
@@ -105,8 +118,8 @@ def heard(stream: bytes, seed: int) -> tuple[Library, Ours]:
 
 @settings(max_examples=1000)
 @given(script=st.lists(frames, max_size=8), seed=st.integers(0, 1000))
-def test_it_hears_what_the_library_hears(script, seed):
-    library, ours = heard(b"".join(script), seed)
+def test_it_hears_what_the_library_hears(kind, script, seed):
+    library, ours = heard(kind, b"".join(script), seed)
     if ours.fault is ProtocolError and library.fault is None:
         library.feed(bytes(400))  # it waits for the payload before it refuses a frame by its head
     if library.log != ours.log or library.fault is not ours.fault:
@@ -119,9 +132,9 @@ def test_it_hears_what_the_library_hears(script, seed):
 
 
 @pytest.mark.parametrize("n_bytes", [1, 2, 3, 7, 64, 10**6])
-def test_any_cut_gives_the_same(n_bytes):
+def test_any_cut_gives_the_same(kind, n_bytes):
     stream = masked(b"x" * 70_000) + masked(b"part", 1, fin=False) + masked(b"?", 9) + masked(b"ed", 0) + masked(b"")
-    splitter, got = Splitter(100_000, MAX_FRAGMENTS), []
+    splitter, got = kind(100_000, MAX_FRAGMENTS), []
     for at in range(0, len(stream), n_bytes):
         splitter.put(stream[at : at + n_bytes])
         while (step := splitter.step()) is not None:
@@ -135,8 +148,8 @@ def test_any_cut_gives_the_same(n_bytes):
     assert splitter.is_empty
 
 
-def test_what_is_not_dealt_with_is_kept_in_order():
-    splitter = Splitter(MAX_SIZE, MAX_FRAGMENTS)
+def test_what_is_not_dealt_with_is_kept_in_order(kind):
+    splitter = kind(MAX_SIZE, MAX_FRAGMENTS)
     splitter.put(masked(b"one") + masked(b"two") + masked(b"three")[:4])
     assert splitter.step() == (BINARY, b"one")
     assert splitter.is_kept and not splitter.is_empty
@@ -158,8 +171,8 @@ def test_what_is_not_dealt_with_is_kept_in_order():
         b"\x80\x80",
     ],
 )
-def test_a_head_is_refused_before_its_frame_has_come(head):
-    splitter = Splitter(MAX_SIZE, MAX_FRAGMENTS)
+def test_a_head_is_refused_before_its_frame_has_come(kind, head):
+    splitter = kind(MAX_SIZE, MAX_FRAGMENTS)
     splitter.put(masked(b"x") + head)
     assert splitter.step() == (BINARY, b"x")
     with pytest.raises(ProtocolError):
@@ -168,20 +181,20 @@ def test_a_head_is_refused_before_its_frame_has_come(head):
         splitter.step()
 
 
-def test_a_size_is_refused_before_anything_is_kept_for_it():
-    splitter = Splitter(MAX_SIZE, MAX_FRAGMENTS)
+def test_a_size_is_refused_before_anything_is_kept_for_it(kind):
+    splitter = kind(MAX_SIZE, MAX_FRAGMENTS)
     splitter.put(masked(b"", n_bytes=MAX_SIZE + 1)[:4])
     with pytest.raises(OversizedError, match="expected at most 300 bytes"):
         splitter.step()
 
 
-def test_fragments_are_bounded_in_size_and_number():
-    splitter = Splitter(MAX_SIZE, 3)
+def test_fragments_are_bounded_in_size_and_number(kind):
+    splitter = kind(MAX_SIZE, 3)
     splitter.put(masked(b"x" * 200, fin=False) + masked(b"", 9) + masked(b"x" * 101, 0))
     assert [splitter.step(), splitter.step()] == [PART, (Opcode.PING, b"")]
     with pytest.raises(OversizedError, match="expected at most 300 bytes"):
         splitter.step()
-    splitter = Splitter(MAX_SIZE, 3)
+    splitter = kind(MAX_SIZE, 3)
     splitter.put(masked(b"", fin=False) + masked(b"", 0, fin=False) * 3)
     assert [splitter.step() for _ in range(3)] == [PART] * 3
     with pytest.raises(OversizedError, match="expected at most 3 fragments"):
