@@ -124,7 +124,7 @@ class Splitter:
         if size >= 126:
             body += 2 if size == 126 else 8
             if n_bytes < body - start - 4:
-                self._wait(body - start)
+                self._wait(body - start - 4)
                 return None
             size = int.from_bytes(chunk[start + 2 : body - 4], "big")
         self._judge(first, opcode, size)
