@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from websockets.exceptions import PayloadTooBig, ProtocolError
 from websockets.frames import Frame, Opcode
@@ -36,14 +34,14 @@ frames = st.one_of(
 )
 
 
-@pytest.fixture(params=[Splitter, PicowsSplitter], scope="module")
-def kind(request: pytest.FixtureRequest) -> Iterator[type[Splitter]]:
-    """Each of them; that of `picows` asks for the loop of its thread."""
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
-    yield request.param
-    asyncio.set_event_loop(None)
-    loop.close()
+pytestmark = pytest.mark.asyncio(loop_factories=["asyncio"])
+
+
+@pytest.fixture(params=[Splitter, PicowsSplitter])
+def kind(request: pytest.FixtureRequest) -> type[Splitter]:
+    """Each of them; that of `picows` asks for the loop that runs."""
+    made: type[Splitter] = request.param
+    return made
 
 
 class Library:
@@ -116,9 +114,9 @@ def heard(kind: type[Splitter], stream: bytes, seed: int) -> tuple[Library, Ours
     return library, ours
 
 
-@settings(max_examples=1000)
+@settings(max_examples=1000, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(script=st.lists(frames, max_size=8), seed=st.integers(0, 1000))
-def test_it_hears_what_the_library_hears(kind, script, seed):
+async def test_it_hears_what_the_library_hears(kind, script, seed):
     library, ours = heard(kind, b"".join(script), seed)
     if ours.fault is ProtocolError and library.fault is None:
         library.feed(bytes(400))  # it waits for the payload before it refuses a frame by its head
@@ -132,7 +130,7 @@ def test_it_hears_what_the_library_hears(kind, script, seed):
 
 
 @pytest.mark.parametrize("n_bytes", [1, 2, 3, 7, 64, 10**6])
-def test_any_cut_gives_the_same(kind, n_bytes):
+async def test_any_cut_gives_the_same(kind, n_bytes):
     stream = masked(b"x" * 70_000) + masked(b"part", 1, fin=False) + masked(b"?", 9) + masked(b"ed", 0) + masked(b"")
     splitter, got = kind(100_000, MAX_FRAGMENTS), []
     for at in range(0, len(stream), n_bytes):
@@ -148,7 +146,7 @@ def test_any_cut_gives_the_same(kind, n_bytes):
     assert splitter.is_empty
 
 
-def test_what_is_not_dealt_with_is_kept_in_order(kind):
+async def test_what_is_not_dealt_with_is_kept_in_order(kind):
     splitter = kind(MAX_SIZE, MAX_FRAGMENTS)
     splitter.put(masked(b"one") + masked(b"two") + masked(b"three")[:4])
     assert splitter.step() == (BINARY, b"one")
@@ -171,7 +169,7 @@ def test_what_is_not_dealt_with_is_kept_in_order(kind):
         b"\x80\x80",
     ],
 )
-def test_a_head_is_refused_before_its_frame_has_come(kind, head):
+async def test_a_head_is_refused_before_its_frame_has_come(kind, head):
     splitter = kind(MAX_SIZE, MAX_FRAGMENTS)
     splitter.put(masked(b"x") + head)
     assert splitter.step() == (BINARY, b"x")
@@ -181,14 +179,19 @@ def test_a_head_is_refused_before_its_frame_has_come(kind, head):
         splitter.step()
 
 
-def test_a_size_is_refused_before_anything_is_kept_for_it(kind):
+@pytest.mark.parametrize("cut", [1, 2, 3, 4])
+async def test_a_size_is_refused_before_anything_is_kept_for_it(kind, cut):
     splitter = kind(MAX_SIZE, MAX_FRAGMENTS)
-    splitter.put(masked(b"", n_bytes=MAX_SIZE + 1)[:4])
+    head = masked(b"", n_bytes=MAX_SIZE + 1)[:4]
+    splitter.put(head[:cut])
+    if cut < 4:
+        assert splitter.step() is None
+        splitter.put(head[cut:])
     with pytest.raises(OversizedError, match="expected at most 300 bytes"):
         splitter.step()
 
 
-def test_fragments_are_bounded_in_size_and_number(kind):
+async def test_fragments_are_bounded_in_size_and_number(kind):
     splitter = kind(MAX_SIZE, 3)
     splitter.put(masked(b"x" * 200, fin=False) + masked(b"", 9) + masked(b"x" * 101, 0))
     assert [splitter.step(), splitter.step()] == [PART, (Opcode.PING, b"")]
