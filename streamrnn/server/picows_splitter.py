@@ -7,9 +7,10 @@ the bytes are read by `Splitter`, and so the two agree about every fault, its re
 
 from __future__ import annotations
 
-import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 from picows import WSAutoPingStrategy, WSFrame, WSListener, WSMsgType
@@ -33,34 +34,10 @@ OPENING = (
 )
 """A handshake of ours, which takes `picows` to the frames; the client's own has been answered before."""
 FIRST_BYTES = {kind: FIN | kind.value for kind in WSMsgType}
-
-
-class Plug:
-    """A socket that is none."""
-
-    def fileno(self) -> int:
-        """No descriptor: a write to it fails, and never reaches another connection."""
-        return -1
-
-    def setsockopt(self, *option: int) -> None:
-        """Nothing."""
-
-    def getsockopt(self, *option: int) -> int:
-        """Nothing is set."""
-        return 0
-
-
-class Quiet:
-    """A logger that keeps to itself what a client does wrong: its connection tells it."""
-
-    def isEnabledFor(self, level: int) -> bool:
-        """Never."""
-        return False
-
-    def _drop(self, *words: object) -> None:
-        pass
-
-    debug = info = warning = error = log = exception = _drop
+PLUG = SimpleNamespace(fileno=lambda: -1, setsockopt=lambda *option: None, getsockopt=lambda *option: 0)
+"""A socket that is none: a write to it fails, and never reaches another connection."""
+QUIET = logging.Logger("picows", logging.CRITICAL + 1)
+"""Keeps to itself what a client does wrong: its connection tells it."""
 
 
 class Wire:
@@ -70,14 +47,12 @@ class Wire:
         is_refused: the latter.
     """
 
-    plug = Plug()
-
     def __init__(self) -> None:
         self.is_refused = False
 
     def get_extra_info(self, name: str) -> object:
         """No addresses and no TLS."""
-        return self.plug if name == "socket" else None
+        return PLUG if name == "socket" else None
 
     def get_write_buffer_size(self) -> int:
         """Never empty, so that `picows` hands over bytes and does not send them itself."""
@@ -131,10 +106,8 @@ class PicowsSplitter(Splitter):
         self._wire = Wire()
         self._is_grown = False
         never = (False, 1, 1, WSAutoPingStrategy.PING_WHEN_IDLE, False)
-        inner: Any = WSProtocol(
-            *(None, None, False, lambda asked: frames, Quiet(), True, None),
-            *(*never, self._max_size, None, BUFFER_BYTES),
-        )
+        told = (None, None, False, lambda asked: frames, QUIET, True, None, *never, self._max_size, None, BUFFER_BYTES)
+        inner: Any = WSProtocol(*told)
         inner.connection_made(self._wire)
         self._get_space: Callable[[int], memoryview] = inner.get_buffer
         self._update: Callable[[int], None] = inner.buffer_updated
@@ -150,14 +123,6 @@ class PicowsSplitter(Splitter):
     def is_kept(self) -> bool:
         """Whether there may be another step without further bytes."""
         return bool(self._frames.queue) or super().is_kept
-
-    def clear(self) -> None:
-        """Forget all of it."""
-        super().clear()
-        self._frames.queue.clear()
-        self._held = b""
-        self._is_handed_over = False
-        self._begin()
 
     def step(self) -> Step | None:
         """Take one frame, see `Splitter.step`."""

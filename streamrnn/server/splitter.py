@@ -90,10 +90,6 @@ class Splitter:
             chunk = self._chunk[self._at :] + chunk
         self._chunk, self._at = chunk, 0
 
-    def clear(self) -> None:
-        """Forget all of it."""
-        self._chunk, self._at, self._rest, self._parts = b"", 0, None, None
-
     def step(self) -> Step | None:
         """Take one frame. Returns a whole message or control frame, `PART`, or None where more bytes are needed.
 

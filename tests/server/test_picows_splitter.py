@@ -24,7 +24,8 @@ pytestmark = pytest.mark.asyncio(loop_factories=["asyncio"])
 
 def steps_of(splitter: Splitter, chunks: list[bytes]) -> tuple[list[Step], list[tuple[bool, bool]], str]:
     """What it takes of each chunk, whether it is empty and between messages after it; and the fault at the end."""
-    steps, states = [], []
+    steps: list[Step] = []
+    states: list[tuple[bool, bool]] = []
     for chunk in chunks:
         splitter.put(chunk)
         try:
@@ -70,16 +71,6 @@ async def test_a_long_frame_and_thousands_of_empty_ones(n_bytes):
     steps, states, fault = steps_of(PicowsSplitter(2_000_000, 1), chunks)
     assert steps == [(BINARY, b"x" * 1_000_000)] + [(PING, b"")] * 5000
     assert states[-1] == (True, True) and fault == ""
-
-
-async def test_it_forgets_all_when_told():
-    splitter = PicowsSplitter(MAX_SIZE, MAX_FRAGMENTS)
-    splitter.put(masked(b"one") + masked(b"two") + masked(b"part", fin=False) + masked(b"three")[:4])
-    assert splitter.step() == (BINARY, b"one")
-    splitter.clear()
-    assert splitter.is_empty and splitter.is_between and splitter.step() is None
-    splitter.put(masked(b"four"))
-    assert splitter.step() == (BINARY, b"four")
 
 
 async def test_long_messages_keep_no_memory():
