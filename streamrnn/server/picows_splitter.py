@@ -13,7 +13,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
-from picows import WSAutoPingStrategy, WSFrame, WSListener, WSMsgType
+from picows import WSAutoPingStrategy, WSFrame, WSListener
 from picows.picows import WSProtocol  # type: ignore[attr-defined]
 
 from streamrnn.server.connection import Connection
@@ -33,7 +33,6 @@ OPENING = (
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 )
 """A handshake of ours, which takes `picows` to the frames; the client's own has been answered before."""
-FIRST_BYTES = {kind: FIN | kind.value for kind in WSMsgType}
 PLUG = SimpleNamespace(fileno=lambda: -1, setsockopt=lambda *option: None, getsockopt=lambda *option: 0)
 """A socket that is none: a write to it fails, and never reaches another connection."""
 QUIET = logging.Logger("picows", logging.CRITICAL + 1)
@@ -80,11 +79,8 @@ class Frames(WSListener):
 
     def on_ws_frame(self, transport: object, frame: WSFrame) -> None:
         """Take one."""
-        first = FIRST_BYTES[frame.msg_type]
-        if not frame.fin:
-            first -= FIN
-        if frame.rsv1 or frame.rsv2 or frame.rsv3:
-            first |= frame.rsv1 << 6 | frame.rsv2 << 5 | frame.rsv3 << 4
+        reserved = frame.rsv1 << 6 | frame.rsv2 << 5 | frame.rsv3 << 4
+        first = frame.msg_type | frame.fin << 7 | reserved
         self.queue.append((first, frame.get_payload_as_bytes()))
         self.n_after = frame.tail_size
 
@@ -117,12 +113,12 @@ class PicowsSplitter(Splitter):
     @property
     def is_empty(self) -> bool:
         """Whether the next byte begins a message."""
-        return super().is_empty and not self._held and not self._frames.queue
+        return self._parts is None and self._rest is None and not (self._held or self.is_kept)
 
     @property
     def is_kept(self) -> bool:
         """Whether there may be another step without further bytes."""
-        return bool(self._frames.queue) or super().is_kept
+        return bool(self._frames.queue) or self._at < len(self._chunk)
 
     def step(self) -> Step | None:
         """Take one frame, see `Splitter.step`."""
@@ -135,7 +131,9 @@ class PicowsSplitter(Splitter):
                 self._held, self._is_handed_over = b"", True
                 return super().step()
             if self._at == len(self._chunk):
-                self._judge_held()
+                self._chunk, self._at = b"", 0
+                if self._held:
+                    self._judge_held()
                 return None
             self._feed()
         first, payload = queue.popleft()
@@ -169,11 +167,9 @@ class PicowsSplitter(Splitter):
 
     def _judge_held(self) -> None:
         """Refuse a frame by its head alone, as far as that has come: `picows` lets some go on until they are whole."""
-        if self._held:
-            self._chunk, self._at = self._held[:MAX_HEAD_BYTES], 0
-            super().step()
-            self._rest = None
-        self._chunk, self._at = b"", 0
+        self._chunk, self._at = self._held[:MAX_HEAD_BYTES], 0
+        super().step()
+        self._chunk, self._at, self._rest = b"", 0, None
 
 
 class PicowsConnection(Connection):
