@@ -13,7 +13,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
-from picows import WSAutoPingStrategy, WSFrame, WSListener
+from picows import WSAutoPingStrategy, WSListener
 from picows.picows import WSProtocol  # type: ignore[attr-defined]
 
 from streamrnn.server.connection import Connection
@@ -77,7 +77,7 @@ class Frames(WSListener):
         self.queue: deque[tuple[int, bytes]] = deque()
         self.n_after = 0
 
-    def on_ws_frame(self, transport: object, frame: WSFrame) -> None:
+    def on_ws_frame(self, transport: object, frame: Any) -> None:
         """Take one."""
         reserved = frame.rsv1 << 6 | frame.rsv2 << 5 | frame.rsv3 << 4
         first = frame.msg_type | frame.fin << 7 | reserved

@@ -6,14 +6,17 @@ import asyncio
 import subprocess
 import sys
 
+import msgspec
 import pytest
 
 from streamrnn.errors import OptionError
 from streamrnn.limits import Limits
 from streamrnn.server.app import Server
 from streamrnn.server.connection import Connection
+from streamrnn.server.options import ServerOptions
 from streamrnn.server.picows_splitter import PicowsConnection
 from streamrnn.server.transports import TRANSPORTS
+from streamrnn.server.workers.options import WorkerOptions
 from streamrnn.wire import messages as m
 from streamrnn.wire.codec import JSON, MSGPACK, Codec
 from tests.server.clients import close_in, error_in, handshake, masked, raw_of
@@ -172,3 +175,10 @@ async def test_a_lone_reply_never_overtakes_those_before_it(serve):
 
 def test_all_are_tried():
     assert set(CONNECTIONS) == set(TRANSPORTS)
+
+
+async def test_a_worker_is_told_its_transport(transport):
+    options = ServerOptions({}, port=0, transport=transport)
+    told = msgspec.json.decode(msgspec.json.encode(WorkerOptions(options, 0, True, "info")), type=WorkerOptions)
+    async with told.server.make() as server, raw_of(server.port, shake=True):
+        assert [type(one) for one in server.connections] == [CONNECTIONS[transport]]
