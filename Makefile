@@ -33,7 +33,7 @@ $(RUN_STAMP): $(SET_UP) | $(BIN)/python
 
 $(DEV_STAMP): $(SET_UP) $(RUN_STAMP)
 	@echo "== installing PyTorch and the test tools"
-	$(PIP) -e '.[server,cli,valkey,import,train,dev]'
+	$(PIP) -e '.[server,cli,valkey,fast,import,train,dev]'
 	@touch $@
 
 $(BENCH_STAMP): $(DEV_STAMP)

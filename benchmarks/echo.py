@@ -1,17 +1,18 @@
 """The floor under a served frame: a bare echo on the same loop, and nothing else.
 
 Each binary message is answered with its own first bytes, as many as the server's answer has, filled up with zeros where
-it is shorter. Two ways in: `library` reads every message with the Sans-I/O protocol of `websockets`, `splitter` as the
-server does. Run as `python -m benchmarks.echo PORT_FILE N_BYTES KIND`; the port is written to PORT_FILE.
+it is shorter. Three ways in: `library` reads every message with the Sans-I/O protocol of `websockets`; `splitter` as
+the server does; `picows` is all of that package: its port, its parser and its way out. Run as
+`python -m benchmarks.echo PORT_FILE N_BYTES KIND`; the port is written to PORT_FILE.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import uvloop
 from websockets.frames import Frame, Opcode, apply_mask  # type: ignore[attr-defined]
@@ -29,6 +30,11 @@ MAX_SIZE = 4 * 1024 * 1024
 
 def _select(ws: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
     return select_protocol(ws, offered) if offered else None  # raw messages have no name to offer
+
+
+def sized(message: bytes, n_bytes: int) -> bytes:
+    """Cut it, or fill it up."""
+    return message[:n_bytes].ljust(n_bytes, b"\0")
 
 
 class Echo(asyncio.Protocol):
@@ -66,7 +72,7 @@ class Echo(asyncio.Protocol):
             self._transport.write(b"".join(replies))
 
     def _answer(self, message: bytes) -> bytes:
-        return header(FIN_BINARY, self.n_bytes) + message[: self.n_bytes].ljust(self.n_bytes, b"\0")
+        return header(FIN_BINARY, self.n_bytes) + sized(message, self.n_bytes)
 
     def _feed_library(self, chunk: bytes) -> None:
         ws = self._ws
@@ -89,10 +95,37 @@ class Echo(asyncio.Protocol):
                     self._transport.close()
 
 
+def answer_picows(n_bytes: int) -> Callable[[Any], Any]:
+    """What `picows` asks for each connection: a listener that answers every message in a write of its own."""
+    import picows
+
+    class Answer(picows.WSListener):
+        """The shortest listener that answers every message."""
+
+        def on_ws_frame(self, transport: picows.WSTransport, frame: picows.WSFrame) -> None:
+            if frame.msg_type is picows.WSMsgType.BINARY:
+                transport.send(picows.WSMsgType.BINARY, sized(frame.get_payload_as_bytes(), n_bytes))
+            elif frame.msg_type is picows.WSMsgType.CLOSE:
+                transport.send_close(frame.get_close_code())
+                transport.disconnect()
+
+    def accept(asked: Any) -> Any:
+        offered = asked.headers.get("Sec-WebSocket-Protocol")
+        chosen = {} if offered is None else {"Sec-WebSocket-Protocol": offered.partition(",")[0]}
+        return picows.WSUpgradeResponseWithListener(picows.WSUpgradeResponse.create_101_response(chosen), Answer())
+
+    return accept
+
+
 async def main(port_file: Path, n_bytes: int, kind: str) -> None:
     """Serve until killed."""
     Echo.n_bytes, Echo.is_split = n_bytes, kind == "splitter"
-    server = await asyncio.get_running_loop().create_server(Echo, "127.0.0.1", 0)
+    if kind == "picows":
+        import picows
+
+        server = await picows.ws_create_server(answer_picows(n_bytes), "127.0.0.1", 0, max_frame_size=MAX_SIZE)
+    else:
+        server = await asyncio.get_running_loop().create_server(Echo, "127.0.0.1", 0)
     port_file.write_text(str(server.sockets[0].getsockname()[1]))
     await server.serve_forever()
 

@@ -1,9 +1,9 @@
 """A served frame beside bare echoes of the same sizes, in the same run: `python -m benchmarks.serving`.
 
-One echo reads messages with the Sans-I/O library, the other cuts them before it as the server does. All servers run in
-processes of their own, pinned to one core; the generator has the other. It sends on blocking
-sockets and keeps one frame under way on each connection. Outputs are compared with the offline run before anything is
-timed; rounds of all servers alternate.
+The server runs on each of its transports. One echo reads messages with the Sans-I/O library, one cuts them as the
+server does, one is all `picows` (see `benchmarks.echo`). All servers run in processes of their own, pinned to one core;
+the generator has the other. It sends on blocking sockets and keeps one frame under way on each connection. Outputs are
+compared with the offline run before anything is timed; rounds of all servers alternate.
 """
 
 from __future__ import annotations
@@ -29,13 +29,14 @@ import streamrnn
 from benchmarks import report
 from benchmarks.nets import Net, make_model
 from streamrnn.limits import Limits
+from streamrnn.server.transports import TRANSPORTS
 from streamrnn.wire import messages as m
 from streamrnn.wire.codec import MSGPACK, Codec
 
 NET = Net("lstm", 64, 128)
 OUTPUT_SIZE = 16
 N_CONNECTIONS = (1, 16)
-ECHOES = ("library", "splitter")
+ECHOES = ("library", "splitter", "picows")
 SEQ_MARK = 0x7FFFFFF1
 """A seq of five bytes, so that every message of a run has the same size; the generator counts up from it."""
 CODEC = Codec(MSGPACK, Limits())
@@ -49,7 +50,7 @@ def make_net() -> streamrnn.Model:
 # ---- the servers
 
 
-def serve() -> None:
+def serve(transport: str) -> None:
     """Serve the net until stopped; the port is logged."""
     import logging
 
@@ -57,7 +58,7 @@ def serve() -> None:
     from streamrnn.server.running import run
 
     logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
-    sys.exit(run(Server({"net": make_net()}, port=0, limits=Limits(drain_ms=200))))
+    sys.exit(run(Server({"net": make_net()}, port=0, limits=Limits(drain_ms=200), transport=transport)))
 
 
 @contextmanager
@@ -81,7 +82,7 @@ def pinned(arguments: Sequence[str], core: int) -> Iterator[subprocess.Popen[str
 @contextmanager
 def served(core: int, *arguments: str) -> Iterator[tuple[int, int]]:
     """Start a server, by default ours; its port and process id."""
-    with pinned(arguments or ["benchmarks.serving", "--serve"], core) as process:
+    with pinned(arguments or ["benchmarks.serving", "--serve", TRANSPORTS[0]], core) as process:
         port = 0
         assert process.stdout is not None
         for line in process.stdout:
@@ -235,7 +236,7 @@ def rounds_of(port: int, pid: int, n_connections: int, n_frames: int, is_echo: b
 
 
 def measure(n_rounds: int, n_frames: int) -> list[dict[str, Any]]:
-    """Alternate rounds of the echoes and the server, for each number of connections."""
+    """Alternate rounds of the echoes and the servers, for each number of connections."""
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < 2:
         raise SystemExit("expected two cores: one for the servers, one for the generator")
@@ -243,12 +244,13 @@ def measure(n_rounds: int, n_frames: int) -> list[dict[str, Any]]:
     figures = []
     with ExitStack() as stack:
         echoes = [stack.enter_context(echoed(cores[0], reply_size(), kind)) for kind in ECHOES]
-        ours = stack.enter_context(served(cores[0]))
-        check(ours[0])
+        ours = [stack.enter_context(served(cores[0], "benchmarks.serving", "--serve", name)) for name in TRANSPORTS]
+        for port, _ in ours:
+            check(port)
         for n_connections in N_CONNECTIONS:
             plays = [
                 *(rounds_of(*echo, n_connections, n_frames, is_echo=True) for echo in echoes),
-                rounds_of(*ours, n_connections, n_frames, is_echo=False),
+                *(rounds_of(*server, n_connections, n_frames, is_echo=False) for server in ours),
             ]
             for play in plays:
                 play()
@@ -258,15 +260,43 @@ def measure(n_rounds: int, n_frames: int) -> list[dict[str, Any]]:
 
 
 def figures_of(n_connections: int, played: list[list[tuple[float, float]]]) -> dict[str, Any]:
-    """Medians and quartiles of the echoes, the served frame (last), and its ratio to each echo in each round."""
+    """Medians and quartiles of the echoes, of a frame served on each transport (last), and of their ratios in a round.
+
+    `served` and `ratio` are those of the default transport.
+    """
     figure: dict[str, Any] = {"n_connections": n_connections}
     for place, name in enumerate(("wall", "cpu")):
-        *echoes, ours = ([row[i][place] for row in played] for i in range(len(ECHOES) + 1))
+        *echoes, ours, fast = ([row[i][place] for row in played] for i in range(len(ECHOES) + len(TRANSPORTS)))
         figure[f"served_{name}_us"] = report.spread(ours)
+        figure[f"served_picows_{name}_us"] = report.spread(fast)
+        figure[f"picows_to_websockets_{name}"] = ratio_of(fast, ours)
         for kind, echo in zip(ECHOES, echoes, strict=True):
             figure[f"echo_{kind}_{name}_us"] = report.spread(echo)
-            figure[f"ratio_{kind}_{name}"] = report.spread([b / a for a, b in zip(echo, ours, strict=True)])
+            figure[f"ratio_{kind}_{name}"] = ratio_of(ours, echo)
+            figure[f"picows_to_{kind}_{name}"] = ratio_of(fast, echo)
     return figure
+
+
+def ratio_of(slow: list[float], floor: list[float]) -> dict[str, float]:
+    """Spread of `slow` / `floor` over the rounds."""
+    return report.spread([a / b for a, b in zip(slow, floor, strict=True)])
+
+
+def rows_of(figure: dict[str, Any], name: str) -> list[list[str]]:
+    """Lines of the table: a frame on each transport, and its ratio to each echo."""
+    what = f"{figure['n_connections']} connection(s), {'time' if name == 'wall' else 'server CPU'} a frame"
+    echoes = [f"{figure[f'echo_{kind}_{name}_us']['median']:.1f}" for kind in ECHOES]
+    return [
+        [
+            f"{what}, {transport}",
+            f"{figure[f'{served}_{name}_us']['median']:.1f}",
+            *echoes,
+            *("{median:.2f} ({q1:.2f} to {q3:.2f})".format(**figure[f"{ratio}_{kind}_{name}"]) for kind in ECHOES),
+        ]
+        for transport, served, ratio in zip(
+            TRANSPORTS, ("served", "served_picows"), ("ratio", "picows_to"), strict=True
+        )
+    ]
 
 
 def main() -> None:
@@ -274,22 +304,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=15, help="pairs of rounds (default 15)")
     parser.add_argument("--frames", type=int, default=4000, help="frames a round (default 4000)")
-    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--serve", metavar="TRANSPORT", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.serve:
-        serve()
+        serve(arguments.serve)
     load = os.getloadavg()[0]
     figures = measure(arguments.rounds, arguments.frames)
-    rows = [
-        [
-            f"{figure['n_connections']} connection(s), {'time' if name == 'wall' else 'server CPU'} a frame",
-            f"{figure[f'served_{name}_us']['median']:.1f}",
-            *(f"{figure[f'echo_{kind}_{name}_us']['median']:.1f}" for kind in ECHOES),
-            *("{median:.2f} ({q1:.2f} to {q3:.2f})".format(**figure[f"ratio_{kind}_{name}"]) for kind in ECHOES),
-        ]
-        for figure in figures
-        for name in ("wall", "cpu")
-    ]
+    rows = [row for figure in figures for name in ("wall", "cpu") for row in rows_of(figure, name)]
     title = f"A served frame of {NET.name} + linear {OUTPUT_SIZE} beside bare echoes of the same bytes"
     columns = ["", "served us", *(f"{kind} us" for kind in ECHOES), *(f"/ {kind} (quartiles)" for kind in ECHOES)]
     report.show(report.Table(title, columns, rows))

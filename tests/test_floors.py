@@ -65,7 +65,7 @@ THIRD_PARTY = {
     "streamrnn": {"numpy"},
     "streamrnn.serving": {"numpy", "msgspec"},
     "streamrnn.stores": {"msgspec", "redis"},
-    "streamrnn.server": {"numpy", "msgspec", "websockets", "uvloop", "prometheus_client"},
+    "streamrnn.server": {"numpy", "msgspec", "websockets", "uvloop", "picows", "prometheus_client"},
     "streamrnn.commands": {
         *("numpy", "msgspec", "safetensors", "typer", "rich", "torch", "streamrnn_client", "sounddevice"),
     },

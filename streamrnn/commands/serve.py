@@ -27,6 +27,15 @@ def parse_log_level(text: str) -> str:
     return text.lower()
 
 
+def parse_transport(text: str) -> str:
+    """Check a transport's name; whether its extra is installed is seen when the server is made."""
+    from streamrnn.server.transports import TRANSPORTS
+
+    if text not in TRANSPORTS:
+        raise typer.BadParameter(f"expected one of {', '.join(TRANSPORTS)}, got {text!r}")
+    return text
+
+
 def serve(
     model: Annotated[
         list[str],
@@ -143,6 +152,12 @@ def serve(
             help="With --workers: answer for all on this port; 0 takes a free one.",
         ),
     ] = None,
+    transport: Annotated[
+        str,
+        typer.Option(
+            callback=parse_transport, metavar="NAME", help="Stand on websockets, or on picows (extra `fast`)."
+        ),
+    ] = "websockets",
     force_unproven: Annotated[
         bool,
         typer.Option(
@@ -194,6 +209,7 @@ def serve(
         store=store,
         is_forced=force_unproven,
         speech=SpeechOptions(speech, vosk_port, sherpa_port),
+        transport=transport,
     )
     several = WorkersOptions(options, workers, admin_port, log_level)
     check_workers(several)

@@ -14,6 +14,7 @@ from streamrnn.errors import OptionError
 from streamrnn.kernels.warmup import warmup
 from streamrnn.limits import Limits
 from streamrnn.model.model import Model
+from streamrnn.server import transports
 from streamrnn.server.admission import admit
 from streamrnn.server.backlog import Backlog
 from streamrnn.server.connection import Connection
@@ -59,13 +60,14 @@ class Server:
         speech: how clients of other speech servers are heard.
         worker: its number, where it is one of several processes on one port: that is shared, and the metrics say which.
         opens_late: open the ports only when ready, as nobody should meet this one while others are.
+        transport: what connections stand on, see `server.transports`; None: the default.
 
     Attributes:
         speech_ports: by protocol, once started.
         is_stopping: a stop was begun.
 
     Raises:
-        OptionError: a model's name cannot be used on the wire, or the key is too short.
+        OptionError: a model's name cannot be used on the wire, the key is too short, or there is no such transport.
         UnprovenError: a model's certificate failed.
         UnknownModelError: `speech.model` is none that can hear.
     """
@@ -84,7 +86,9 @@ class Server:
         speech: SpeechOptions | None = None,
         worker: int | None = None,
         opens_late: bool = False,
+        transport: str | None = None,
     ) -> None:
+        self._connection = transports.connection_of(transport or transports.DEFAULT)
         self.limits = limits or Limits()
         self.host = host
         self.port = port
@@ -226,7 +230,7 @@ class Server:
             self._finish_if_empty()
 
     async def _open_ports(self) -> None:
-        await self._listeners.open(self.host, self.port, self._speech, lambda own: Connection(self, own))
+        await self._listeners.open(self.host, self.port, self._speech, lambda own: self._connection(self, own))
         self.port = self._listeners.port
 
     def _end(self) -> None:

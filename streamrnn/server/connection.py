@@ -43,16 +43,22 @@ class Connection(Line):
     Args:
         server: whose connection it is.
         own: the speech protocol of its port, see `serving.speech.choice`.
+
+    Attributes:
+        splitter: reads its frames.
+        is_short: one plain frame that is the whole chunk goes past it.
     """
 
     __slots__ = ("_handshake", "_is_done", "_max_plain", "_splitter", "_unread")
+    splitter = Splitter
+    is_short = True
 
     def __init__(self, server: Server, own: str | None = None) -> None:
         super().__init__(server)
         self._handshake: Handshake | None = Handshake(server.front, own)
         self._splitter: Splitter | None = None  # made for the first chunk that is not one plain frame
         self._unread = b""
-        self._max_plain = min(0xFFFF, server.limits.max_message_bytes)
+        self._max_plain = min(0xFFFF, server.limits.max_message_bytes) if self.is_short else -1
         self._is_done = False  # the client has said so
 
     # ---- asyncio.Protocol
@@ -158,7 +164,7 @@ class Connection(Line):
         splitter = self._splitter
         if splitter is None:
             limits = self._server.limits
-            splitter = self._splitter = Splitter(limits.max_message_bytes, limits.max_fragments)
+            splitter = self._splitter = self.splitter(limits.max_message_bytes, limits.max_fragments)
         splitter.put(chunk)
         try:
             while self._life != ENDED:

@@ -29,7 +29,7 @@ class ServerOptions:
         snapshot_key_file: path, whose bytes sign snapshots.
         state: folder of the file that keeps sessions; made where there is none.
         store: URL of the store that keeps them, see `open_store`; not with `state`.
-        host, port, limits, is_forced, speech: as `Server` takes them.
+        host, port, limits, is_forced, speech, transport: as `Server` takes them.
     """
 
     models: Mapping[str, str]
@@ -42,6 +42,7 @@ class ServerOptions:
     store: str | None = None
     is_forced: bool = False
     speech: SpeechOptions = field(default_factory=SpeechOptions)
+    transport: str | None = None
 
     def load(self) -> dict[str, Model]:
         """Read the model files.
@@ -75,7 +76,7 @@ class ServerOptions:
             worker, opens_late: as `Server` takes them.
 
         Raises:
-            StreamrnnError, OSError: models, key or store are none, or cannot be read.
+            StreamrnnError, OSError: models, key, store or transport are none, or cannot be read.
         """
         from streamrnn.server.app import Server
 
@@ -87,4 +88,5 @@ class ServerOptions:
             speech=self.speech,
             worker=worker,
             opens_late=opens_late,
+            transport=self.transport,
         )

@@ -90,10 +90,6 @@ class Splitter:
             chunk = self._chunk[self._at :] + chunk
         self._chunk, self._at = chunk, 0
 
-    def clear(self) -> None:
-        """Forget all of it."""
-        self._chunk, self._at, self._rest, self._parts = b"", 0, None, None
-
     def step(self) -> Step | None:
         """Take one frame. Returns a whole message or control frame, `PART`, or None where more bytes are needed.
 
@@ -124,7 +120,7 @@ class Splitter:
         if size >= 126:
             body += 2 if size == 126 else 8
             if n_bytes < body - start - 4:
-                self._wait(body - start)
+                self._wait(body - start - 4)
                 return None
             size = int.from_bytes(chunk[start + 2 : body - 4], "big")
         self._judge(first, opcode, size)

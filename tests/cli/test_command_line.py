@@ -47,6 +47,10 @@ def test_the_version_is_the_packages(capsys):
         (["serve", "--model", f"a={__file__}", "--max-batch", "0"], "'--max-batch'"),
         (["serve", "--model", f"a={__file__}", "--max-threads", "0"], "'--max-threads'"),
         (["serve", "--model", f"a={__file__}", "--precision", "int4"], "expected one of float32, bfloat16, int8"),
+        (
+            ["serve", "--model", f"a={__file__}", "--transport", "mqtt"],
+            "expected one of websockets, picows, got 'mqtt'",
+        ),
         (["serve", "--model", f"a={__file__}", "--log-level", "loud"], "expected one of debug, info, warning, error"),
         (["serve", "--model", f"a={__file__}", "--workers", "0"], "'--workers'"),
         (["serve", "--model", f"a={__file__}", "--workers", "2"], "expected --state or --store with --workers"),

@@ -11,6 +11,7 @@ import pytest
 from streamrnn.limits import Limits
 from streamrnn.model.model import Model
 from streamrnn.server.app import Server
+from streamrnn.server.transports import TRANSPORTS
 from tests.client.shells import AioShell, Shell, SyncShell
 from tests.serving.small_models import gru_model, lstm_model, token_model
 
@@ -26,8 +27,11 @@ READY_S = 60.0
 class LocalServer:
     """A server on loopback. `call` runs a function in its loop."""
 
-    def __init__(self, limits: Limits | None = None, models: dict[str, Model] | None = None) -> None:
+    def __init__(
+        self, limits: Limits | None = None, models: dict[str, Model] | None = None, transport: str | None = None
+    ) -> None:
         self._limits = limits
+        self._transport = transport
         self._models = MODELS if models is None else models
         self._ready = threading.Event()
         self._fault: BaseException | None = None
@@ -75,33 +79,41 @@ class LocalServer:
 
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self.server = Server(self._models, port=0, limits=self._limits)
+        self.server = Server(self._models, port=0, limits=self._limits, transport=self._transport)
         await self.server.start()
         await self.server.ready.wait()
         self._ready.set()
         await self.server.stopped.wait()
 
 
+@pytest.fixture(scope="session", params=TRANSPORTS)
+def transport(request: pytest.FixtureRequest) -> str:
+    """Every transport, one after the other."""
+    name: str = request.param
+    return name
+
+
 @pytest.fixture(scope="session")
-def server() -> Iterator[LocalServer]:
+def server(transport: str) -> Iterator[LocalServer]:
     """One server for all tests that leave it as it was."""
-    server = LocalServer()
+    server = LocalServer(transport=transport)
     yield server
     server.stop()
 
 
 @pytest.fixture(scope="session")
-def small_server() -> Iterator[LocalServer]:
+def small_server(transport: str) -> Iterator[LocalServer]:
     """One with little room: three sessions of a model, four frames a queue, small messages."""
-    server = LocalServer(Limits(max_sessions=3, max_queue_frames=4, max_message_bytes=4096, max_chunk_frames=8))
+    limits = Limits(max_sessions=3, max_queue_frames=4, max_message_bytes=4096, max_chunk_frames=8)
+    server = LocalServer(limits, transport=transport)
     yield server
     server.stop()
 
 
 @pytest.fixture
-def own_server() -> Iterator[LocalServer]:
+def own_server(transport: str) -> Iterator[LocalServer]:
     """One that the test may stop or break."""
-    server = LocalServer(Limits(drain_ms=1500))
+    server = LocalServer(Limits(drain_ms=1500), transport=transport)
     yield server
     server.stop()
 

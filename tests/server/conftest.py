@@ -12,6 +12,7 @@ import uvloop
 
 from streamrnn.kernels.warmup import warmup
 from streamrnn.limits import Limits
+from streamrnn.server import transports
 from streamrnn.server.app import Server
 from tests.serving.house import MODELS
 
@@ -27,6 +28,26 @@ def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> d
 def warm_kernels() -> None:
     """Load the kernels once, so that no test waits for them inside a loop."""
     warmup()
+
+
+BOTH = (
+    *("app", "attacks", "connection", "cuts", "garbage", "http", "slices", "speech", "spoken_digits", "transports"),
+)
+"""Modules of this folder whose tests run on every transport."""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what is about sockets on every transport, and the rest on the default."""
+    if metafunc.module.__name__.rpartition(".test_")[2] in BOTH:
+        metafunc.parametrize("transport", transports.TRANSPORTS, indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The transport of every server of the test that names none."""
+    name: str = getattr(request, "param", transports.DEFAULT)
+    monkeypatch.setattr(transports, "DEFAULT", name)
+    return name
 
 
 @pytest.fixture

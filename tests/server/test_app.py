@@ -136,7 +136,7 @@ from streamrnn.server.app import Server
 from streamrnn.server.running import run
 from tests.serving.house import MODELS
 logging.basicConfig(level=logging.INFO, stream=sys.stderr)
-sys.exit(run(Server(MODELS, port=0, limits=Limits(drain_ms=int(sys.argv[1])))))
+sys.exit(run(Server(MODELS, port=0, limits=Limits(drain_ms=int(sys.argv[1])), transport=sys.argv[2])))
 """
 
 
@@ -185,8 +185,8 @@ async def pump(port: int, seed: int) -> int:
 
 
 @pytest.mark.asyncio(loop_factories=["uvloop"])
-async def test_sigterm_under_load():
-    process, port = await start_process(drain_ms=1200)
+async def test_sigterm_under_load(transport):
+    process, port = await start_process(1200, MAIN, transport)
     pumps = [asyncio.create_task(pump(port, seed)) for seed in range(4)]
     await asyncio.sleep(0.3)
     begin = time.monotonic()
@@ -199,8 +199,8 @@ async def test_sigterm_under_load():
 
 
 @pytest.mark.asyncio(loop_factories=["uvloop"])
-async def test_a_second_signal_ends_at_once():
-    process, port = await start_process(drain_ms=60_000)
+async def test_a_second_signal_ends_at_once(transport):
+    process, port = await start_process(60_000, MAIN, transport)
     async with client_of(port) as client:
         await client.open(1)
         process.send_signal(signal.SIGINT)
@@ -211,8 +211,8 @@ async def test_a_second_signal_ends_at_once():
 
 
 @pytest.mark.asyncio(loop_factories=["uvloop"])
-async def test_a_signal_while_idle_ends_at_once():
-    process, port = await start_process(drain_ms=60_000)
+async def test_a_signal_while_idle_ends_at_once(transport):
+    process, port = await start_process(60_000, MAIN, transport)
     process.send_signal(signal.SIGTERM)
     await asyncio.wait_for(process.communicate(), 10)
     assert process.returncode == 0

@@ -1,4 +1,4 @@
-"""The splitter hears and refuses what the `websockets` library hears and refuses; a head at a time, and in steps."""
+"""Both splitters hear and refuse what the `websockets` library hears and refuses; a head at a time, and in steps."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import random
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from websockets.exceptions import PayloadTooBig, ProtocolError
 from websockets.frames import Frame, Opcode
@@ -14,6 +14,7 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 from streamrnn.errors import OversizedError
+from streamrnn.server.picows_splitter import PicowsSplitter
 from streamrnn.server.splitter import BINARY, CLOSE, CONTINUED, PART, TEXT, Splitter
 from tests.server.clients import masked
 
@@ -31,6 +32,16 @@ frames = st.one_of(
     st.just(bytes([0xC2]) + masked(b"reserved")[1:]),
     st.binary(min_size=1, max_size=20),
 )
+
+
+pytestmark = pytest.mark.asyncio(loop_factories=["asyncio"])
+
+
+@pytest.fixture(params=[Splitter, PicowsSplitter])
+def kind(request: pytest.FixtureRequest) -> type[Splitter]:
+    """Each of them; that of `picows` asks for the loop that runs."""
+    made: type[Splitter] = request.param
+    return made
 
 
 class Library:
@@ -66,8 +77,8 @@ class Library:
 class Ours:
     """The same of the splitter, until a close or a fault."""
 
-    def __init__(self) -> None:
-        self.splitter = Splitter(MAX_SIZE, MAX_FRAGMENTS)
+    def __init__(self, kind: type[Splitter]) -> None:
+        self.splitter = kind(MAX_SIZE, MAX_FRAGMENTS)
         self.log: list[Any] = []
         self.fault: type[Exception] | None = None
         self.is_over = False
@@ -94,19 +105,19 @@ def pieces(stream: bytes, seed: int) -> list[bytes]:
     return [stream[a:b] for a, b in zip([0, *cuts], [*cuts, len(stream)], strict=True) if a < b]
 
 
-def heard(stream: bytes, seed: int) -> tuple[Library, Ours]:
+def heard(kind: type[Splitter], stream: bytes, seed: int) -> tuple[Library, Ours]:
     """Both, after a stream in pieces."""
-    library, ours = Library(), Ours()
+    library, ours = Library(), Ours(kind)
     for piece in pieces(stream, seed):
         library.feed(piece)
         ours.feed(piece)
     return library, ours
 
 
-@settings(max_examples=1000)
+@settings(max_examples=1000, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(script=st.lists(frames, max_size=8), seed=st.integers(0, 1000))
-def test_it_hears_what_the_library_hears(script, seed):
-    library, ours = heard(b"".join(script), seed)
+async def test_it_hears_what_the_library_hears(kind, script, seed):
+    library, ours = heard(kind, b"".join(script), seed)
     if ours.fault is ProtocolError and library.fault is None:
         library.feed(bytes(400))  # it waits for the payload before it refuses a frame by its head
     if library.log != ours.log or library.fault is not ours.fault:
@@ -119,9 +130,9 @@ def test_it_hears_what_the_library_hears(script, seed):
 
 
 @pytest.mark.parametrize("n_bytes", [1, 2, 3, 7, 64, 10**6])
-def test_any_cut_gives_the_same(n_bytes):
+async def test_any_cut_gives_the_same(kind, n_bytes):
     stream = masked(b"x" * 70_000) + masked(b"part", 1, fin=False) + masked(b"?", 9) + masked(b"ed", 0) + masked(b"")
-    splitter, got = Splitter(100_000, MAX_FRAGMENTS), []
+    splitter, got = kind(100_000, MAX_FRAGMENTS), []
     for at in range(0, len(stream), n_bytes):
         splitter.put(stream[at : at + n_bytes])
         while (step := splitter.step()) is not None:
@@ -135,8 +146,8 @@ def test_any_cut_gives_the_same(n_bytes):
     assert splitter.is_empty
 
 
-def test_what_is_not_dealt_with_is_kept_in_order():
-    splitter = Splitter(MAX_SIZE, MAX_FRAGMENTS)
+async def test_what_is_not_dealt_with_is_kept_in_order(kind):
+    splitter = kind(MAX_SIZE, MAX_FRAGMENTS)
     splitter.put(masked(b"one") + masked(b"two") + masked(b"three")[:4])
     assert splitter.step() == (BINARY, b"one")
     assert splitter.is_kept and not splitter.is_empty
@@ -158,8 +169,8 @@ def test_what_is_not_dealt_with_is_kept_in_order():
         b"\x80\x80",
     ],
 )
-def test_a_head_is_refused_before_its_frame_has_come(head):
-    splitter = Splitter(MAX_SIZE, MAX_FRAGMENTS)
+async def test_a_head_is_refused_before_its_frame_has_come(kind, head):
+    splitter = kind(MAX_SIZE, MAX_FRAGMENTS)
     splitter.put(masked(b"x") + head)
     assert splitter.step() == (BINARY, b"x")
     with pytest.raises(ProtocolError):
@@ -168,20 +179,25 @@ def test_a_head_is_refused_before_its_frame_has_come(head):
         splitter.step()
 
 
-def test_a_size_is_refused_before_anything_is_kept_for_it():
-    splitter = Splitter(MAX_SIZE, MAX_FRAGMENTS)
-    splitter.put(masked(b"", n_bytes=MAX_SIZE + 1)[:4])
+@pytest.mark.parametrize("cut", [1, 2, 3, 4])
+async def test_a_size_is_refused_before_anything_is_kept_for_it(kind, cut):
+    splitter = kind(MAX_SIZE, MAX_FRAGMENTS)
+    head = masked(b"", n_bytes=MAX_SIZE + 1)[:4]
+    splitter.put(head[:cut])
+    if cut < 4:
+        assert splitter.step() is None
+        splitter.put(head[cut:])
     with pytest.raises(OversizedError, match="expected at most 300 bytes"):
         splitter.step()
 
 
-def test_fragments_are_bounded_in_size_and_number():
-    splitter = Splitter(MAX_SIZE, 3)
+async def test_fragments_are_bounded_in_size_and_number(kind):
+    splitter = kind(MAX_SIZE, 3)
     splitter.put(masked(b"x" * 200, fin=False) + masked(b"", 9) + masked(b"x" * 101, 0))
     assert [splitter.step(), splitter.step()] == [PART, (Opcode.PING, b"")]
     with pytest.raises(OversizedError, match="expected at most 300 bytes"):
         splitter.step()
-    splitter = Splitter(MAX_SIZE, 3)
+    splitter = kind(MAX_SIZE, 3)
     splitter.put(masked(b"", fin=False) + masked(b"", 0, fin=False) * 3)
     assert [splitter.step() for _ in range(3)] == [PART] * 3
     with pytest.raises(OversizedError, match="expected at most 3 fragments"):

@@ -19,6 +19,7 @@ from tests.server.clients import PATIENCE_S, handshake
 from tests.server.conformance.cases import CLOSE, PONG, Case, Frame, close
 
 CHUNK = 256 * 1024
+LIMITS = Limits(drain_ms=200, max_outbox_bytes=64 * 2**20)
 
 
 class Echo:
@@ -61,13 +62,12 @@ class Echo:
 @contextlib.contextmanager
 def echoing(transport: str, new_loop: Callable[[], asyncio.AbstractEventLoop]) -> Iterator[int]:
     """Run a server on `transport` whose connections echo; its port."""
-    assert transport == "websockets"
     started = threading.Event()
     ports: list[int] = []
     stop: list[Callable[[], object]] = []
 
     async def serve() -> None:
-        server = Server({}, port=0, limits=Limits(drain_ms=200, max_outbox_bytes=64 * 2**20))
+        server = Server({}, port=0, limits=LIMITS, transport=transport)
         server.hub.attach = lambda protocol: server.hub.admit(Echo(server.hub))  # type: ignore
         ended = asyncio.Event()
         async with server:

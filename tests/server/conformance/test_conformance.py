@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 import uvloop
 
+from streamrnn.server.transports import TRANSPORTS
 from tests.server.clients import handshake
 from tests.server.conformance import bounds, closing, framing, utf8
 from tests.server.conformance.cases import Case
@@ -17,7 +18,6 @@ from tests.server.conformance.player import echoing, play
 
 CASES = [*framing.cases(), *utf8.cases(), *closing.cases(), *bounds.cases()]
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
-TRANSPORTS = ("websockets",)
 
 
 @pytest.fixture(scope="module", params=TRANSPORTS)
