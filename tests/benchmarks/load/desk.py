@@ -38,7 +38,7 @@ class Desk:
             (range(load.n_sessions), n_captured, self.load.output_size) if n_captured else ((), 0, 0),
             **options,
         )
-        self._splitters = [Splitter(1 << 22) for _ in self.ends]
+        self._splitters = [Splitter(1 << 22, 1) for _ in self.ends]
 
     def close(self):
         self.epoll.close()
@@ -59,7 +59,9 @@ class Desk:
     def read(self, connection=0):
         """The payloads of the messages that arrived on the test's end of a connection."""
         chunk = self.ends[connection].recv(1 << 22)
-        return [bytes(part[1]) for part in self._splitters[connection].feed(chunk)]
+        splitter = self._splitters[connection]
+        splitter.put(chunk)
+        return [payload for _, payload in iter(splitter.step, None)]
 
     def messages(self, connection=0):
         """The messages that arrived."""
