@@ -43,7 +43,7 @@ def run(arguments: Sequence[str]) -> None:
     parser = stage.preset_parser("overload", __doc__, 60.0)
     parser.add_argument("--sessions", type=int, default=128)
     parser.add_argument("--connections", type=int, default=16)
-    parser.add_argument("--queue", type=int, default=32, help="frames of a session that may wait on the server")
+    parser.add_argument("--queue", type=int, default=64, help="frames of a session that may wait on the server")
     parser.add_argument("--max-unanswered", type=int, default=64, help="frames that a session leaves unanswered")
     parser.add_argument("--overload", choices=("reject", "drop_oldest", "skip_output"), default="reject")
     parser.add_argument("--give-up-ms", type=float, default=100.0, help="as of python -m benchmarks.load")

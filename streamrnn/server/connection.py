@@ -178,7 +178,7 @@ class Connection(Line):
                     self._take(step, now_ns)
                 if self._begun_ns and splitter.is_between:
                     self._begun_ns = 0
-                if clock_ns() >= until_ns and splitter.is_kept:
+                if splitter.is_kept and (clock_ns() >= until_ns or (self._pump.is_behind and self.is_ahead)):
                     self._is_plain = False
                     return self._life != ENDED
         except (ProtocolError, UnicodeDecodeError, StreamrnnError) as fault:

@@ -6,7 +6,7 @@ from streamrnn.engine.tick import Tick
 
 INLINE_NS = 300_000
 """A tick that is expected to take longer leaves the loop's thread: a hand-over costs some 50 us."""
-BEHIND_NS = 20_000_000
+BEHIND_NS = 5_000_000
 """Stepping is behind when what waits would take longer, until it would take half as long."""
 MIN_BEHIND_FRAMES = 256
 """With fewer frames waiting it never is: a window of a slow net is no overload."""
