@@ -6,8 +6,6 @@ import argparse
 import importlib
 import socket
 
-import uvicorn
-
 APPS = ("onnxruntime", "torch", "batching")
 WEBSOCKETS = ("websockets-sansio", "wsproto")
 """Implementations in uvicorn, the faster one first; a third is deprecated, and no faster."""
@@ -19,6 +17,8 @@ def main() -> None:
     parser.add_argument("name", choices=APPS)
     parser.add_argument("--ws", choices=WEBSOCKETS, default=WEBSOCKETS[0], help="uvicorn's websocket implementation")
     arguments = parser.parse_args()
+    import uvicorn  # comes with `make bench`
+
     app = importlib.import_module(f"benchmarks.peers.{arguments.name}_app").app
     config = uvicorn.Config(
         app,

@@ -111,6 +111,9 @@ class Peer:
         self.close_code = code
         self.hub.dirty[self] = None
         self.openings.clear()
+        for roll in self._rolls.values():
+            roll.group.tag = None  # else they hold each other until garbage is collected
+        self._rolls.clear()
         sessions = list(self.sessions.values())
         self.sessions.clear()
         for hosted in sessions:
