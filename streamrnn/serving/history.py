@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from itertools import islice
 
 from streamrnn.serving.piece import Piece
 
@@ -33,10 +34,16 @@ class History:
         self._blocks.append((seqs, payload))
         self.n_blocks += 1
 
-    def pieces(self, row: int, since: int) -> Iterator[Piece]:
-        """Yield what is kept of the session in `row`, from column number `since` on."""
-        first = self.n_blocks - len(self._blocks)
-        for number, (seqs, payload) in enumerate(self._blocks, first):
-            if number >= since:
-                size = len(payload) // len(seqs)
-                yield Piece(seqs[row], 1, payload[row * size : (row + 1) * size])
+    def pieces(self, row: int, since: int, max_frames: int) -> tuple[Piece, ...]:
+        """The last outputs kept of the session in `row`, from column number `since` on, as one piece if there are any.
+
+        One piece, not one a column: a checkpoint reads the rings of all sessions on the frame path.
+        """
+        n = min(self.n_blocks - since, len(self._blocks), max_frames)
+        if n <= 0:
+            return ()
+        first_seqs, payload = self._blocks[-n]
+        size = len(payload) // len(first_seqs)
+        start, end = row * size, (row + 1) * size
+        kept = islice(self._blocks, len(self._blocks) - n, None)
+        return (Piece(first_seqs[row], n, b"".join([block[start:end] for _, block in kept])),)

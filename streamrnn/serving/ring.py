@@ -74,7 +74,7 @@ class Ring:
 
     def _with_history(self, history: History) -> deque[Piece]:
         pieces = self._pieces.copy()
-        pieces.extend(history.pieces(self._row, self._since))
+        pieces.extend(history.pieces(self._row, self._since, self.max_frames))
         n_frames = sum(piece.n for piece in pieces)
         while pieces and n_frames - pieces[0].n >= self.max_frames:
             n_frames -= pieces.popleft().n

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streamrnn.serving.history import History
 from streamrnn.serving.piece import Piece
 from streamrnn.serving.ring import Ring
 
@@ -110,3 +111,25 @@ def test_clear_forgets_everything_and_the_numbering_may_turn_back():
     assert ring.pieces() == () and not list(ring.between(0, 99))
     ring.add(Piece(2, 1, b"abc"))
     assert [piece.seq for piece in ring.pieces()] == [2]
+
+
+@given(st.lists(st.sampled_from(["block", "own", "read"]), max_size=40), st.integers(1, 6), st.integers(0, 2))
+def test_outputs_in_columns_are_kept_as_if_they_were_its_own(moves, max_frames, n_other):
+    history, rings, alone = History(max_frames + n_other), [Ring(max_frames) for _ in range(3)], Ring(max_frames)
+    seq, row = 0, 1
+    for move in moves:
+        payloads = [bytes([seq, i, 0]) for i in range(3)]
+        if move == "block":
+            for i, ring in enumerate(rings):
+                ring.join(history, i)
+            history.add([seq] * 3, b"".join(payloads))
+        elif move == "own":
+            for ring, payload in zip(rings, payloads, strict=True):
+                ring.add(Piece(seq, 1, payload))
+        if move != "read":
+            alone.add(Piece(seq, 1, payloads[row]))
+            seq += 1
+        kept = [one for piece in rings[row].pieces() for one in rows_of(piece)]
+        assert kept[-max_frames:] == [one for piece in alone.pieces() for one in rows_of(piece)]
+        assert [one for piece in rings[row].between(0, seq) for one in rows_of(piece)] == kept
+    assert history.n_rings in (0, 3)
